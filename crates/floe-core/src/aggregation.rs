@@ -1,0 +1,233 @@
+//! What an aggregation means (semantics section 3).
+
+use std::collections::HashSet;
+
+use crate::event::EventFields;
+use crate::filter::Property;
+use crate::number::{Exact, Number};
+use crate::value::Value;
+
+/// The functions of an aggregation, and of an aggregation over customers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AggregationFunction {
+    /// Number of events.
+    Count,
+    /// Exact sum.
+    Sum,
+    /// Greatest number.
+    Max,
+    /// Least number.
+    Min,
+    /// Exact sum divided by the count, rounded once.
+    Avg,
+    /// Number of distinct values.
+    Unique,
+}
+
+impl AggregationFunction {
+    /// All, in the order of the wire's error messages.
+    pub const ALL: [(&'static str, Self); 6] = [
+        ("count", Self::Count),
+        ("sum", Self::Sum),
+        ("max", Self::Max),
+        ("min", Self::Min),
+        ("avg", Self::Avg),
+        ("unique", Self::Unique),
+    ];
+
+    /// The wire's name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Count => "count",
+            Self::Sum => "sum",
+            Self::Max => "max",
+            Self::Min => "min",
+            Self::Avg => "avg",
+            Self::Unique => "unique",
+        }
+    }
+}
+
+/// What a meter computes from the events that pass its filter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Aggregation {
+    function: AggregationFunction,
+    /// As stored and shown, and what it names; absent for a count alone.
+    property: Option<(String, Property)>,
+}
+
+impl Aggregation {
+    /// The number of events.
+    #[must_use]
+    pub const fn count() -> Self {
+        Self { function: AggregationFunction::Count, property: None }
+    }
+
+    /// A function of a property as stored (no leading `metadata.`). A count has no property and
+    /// drops it. `unique` always looks at metadata, also under `name`, `source`, `timestamp`.
+    #[must_use]
+    pub fn of(function: AggregationFunction, property: String) -> Self {
+        let parsed = match function {
+            AggregationFunction::Count => return Self::count(),
+            AggregationFunction::Unique => Property::metadata(&property),
+            _ => Property::parse(&property),
+        };
+        Self { function, property: Some((property, parsed)) }
+    }
+
+    /// The function.
+    #[must_use]
+    pub fn function(&self) -> AggregationFunction {
+        self.function
+    }
+
+    /// The property as stored and shown.
+    #[must_use]
+    pub fn property_text(&self) -> Option<&str> {
+        self.property.as_ref().map(|(text, _)| text.as_str())
+    }
+
+    /// What the property names.
+    #[must_use]
+    pub fn property(&self) -> Option<&Property> {
+        self.property.as_ref().map(|(_, property)| property)
+    }
+
+    /// What an event contributes; `None` if the aggregation leaves the event out.
+    pub fn measure<'e>(&self, event: &'e impl EventFields) -> Option<Measure<'e>> {
+        match self.property() {
+            None => Some(Measure::Event),
+            Some(Property::Name | Property::Source) => None,
+            Some(Property::Timestamp) => {
+                Some(Measure::Number(Number::Int(event.timestamp().epoch_seconds())))
+            }
+            Some(Property::Metadata(path)) => self.measure_value(event.property(path)),
+        }
+    }
+
+    /// The same for an aggregation over metadata, given the value at its path.
+    #[must_use]
+    pub fn measure_value<'e>(&self, value: Option<Value<'e>>) -> Option<Measure<'e>> {
+        match (self.function, value) {
+            (AggregationFunction::Count, _) => Some(Measure::Event),
+            (AggregationFunction::Unique, Some(value)) => Some(Measure::Value(value)),
+            (AggregationFunction::Unique, None) => Some(Measure::Nothing),
+            (_, Some(Value::Number(number))) => Some(Measure::Number(number)),
+            _ => None,
+        }
+    }
+}
+
+/// What one event contributes to an aggregation.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Measure<'e> {
+    /// Itself: it is counted.
+    Event,
+    /// A number to be summed or compared.
+    Number(Number<'e>),
+    /// A value to be told from others.
+    Value(Value<'e>),
+    /// It is there, but without a value.
+    Nothing,
+}
+
+/// An aggregation under way. Accumulators of parts [`merge`](Self::merge) into that of the
+/// whole, in any order, with the same bits.
+#[derive(Debug, Clone)]
+pub enum Accumulator {
+    /// Of `count`.
+    Count(u64),
+    /// Of `sum`.
+    Sum(Exact),
+    /// Of `max`: the greatest so far.
+    Max(Option<Exact>),
+    /// Of `min`: the least so far.
+    Min(Option<Exact>),
+    /// Of `avg`.
+    Avg {
+        /// Sum of the numbers.
+        sum: Exact,
+        /// How many there were.
+        count: u64,
+    },
+    /// Of `unique`: canonical texts of the values.
+    Unique(HashSet<Box<str>>),
+}
+
+impl Accumulator {
+    /// An empty one.
+    #[must_use]
+    pub fn new(function: AggregationFunction) -> Self {
+        match function {
+            AggregationFunction::Count => Self::Count(0),
+            AggregationFunction::Sum => Self::Sum(Exact::default()),
+            AggregationFunction::Max => Self::Max(None),
+            AggregationFunction::Min => Self::Min(None),
+            AggregationFunction::Avg => Self::Avg { sum: Exact::default(), count: 0 },
+            AggregationFunction::Unique => Self::Unique(HashSet::new()),
+        }
+    }
+
+    /// Adds what one event contributes.
+    pub fn add(&mut self, measure: &Measure<'_>) {
+        match (self, measure) {
+            (Self::Count(count), _) => *count += 1,
+            (Self::Unique(values), Measure::Value(value)) => {
+                let mut text = String::new();
+                value.write_canonical(&mut text);
+                if !values.contains(text.as_str()) {
+                    values.insert(text.into_boxed_str());
+                }
+            }
+            (Self::Sum(sum), Measure::Number(number)) => sum.add_number(number),
+            (Self::Avg { sum, count }, Measure::Number(number)) => {
+                sum.add_number(number);
+                *count += 1;
+            }
+            (Self::Max(greatest), Measure::Number(number)) => keep_max(greatest, number.exact()),
+            (Self::Min(least), Measure::Number(number)) => keep_min(least, number.exact()),
+            (_, Measure::Event | Measure::Nothing | Measure::Number(_) | Measure::Value(_)) => {}
+        }
+    }
+
+    /// Adds what another accumulator of the same function holds.
+    pub fn merge(&mut self, other: &Self) {
+        match (self, other) {
+            (Self::Count(count), Self::Count(more)) => *count += more,
+            (Self::Sum(sum), Self::Sum(more)) => sum.add(more),
+            (Self::Max(greatest), Self::Max(Some(more))) => keep_max(greatest, more.clone()),
+            (Self::Min(least), Self::Min(Some(more))) => keep_min(least, more.clone()),
+            (Self::Avg { sum, count }, Self::Avg { sum: more, count: more_count }) => {
+                sum.add(more);
+                *count += more_count;
+            }
+            (Self::Unique(values), Self::Unique(more)) => values.extend(more.iter().cloned()),
+            (_, _) => {}
+        }
+    }
+
+    /// The value; 0 if there was nothing. An average is its nearest f64, as a decimal.
+    #[must_use]
+    pub fn finish(&self) -> Exact {
+        match self {
+            Self::Count(count) => Exact::count(*count),
+            Self::Sum(sum) => sum.clone(),
+            Self::Max(extreme) | Self::Min(extreme) => extreme.clone().unwrap_or_default(),
+            Self::Avg { sum, count } => Exact::from_shortest_decimal(sum.divided_by(*count)),
+            Self::Unique(values) => Exact::count(values.len() as u64),
+        }
+    }
+}
+
+pub(crate) fn keep_max(greatest: &mut Option<Exact>, value: Exact) {
+    if greatest.as_ref().is_none_or(|greatest| value > *greatest) {
+        *greatest = Some(value);
+    }
+}
+
+pub(crate) fn keep_min(least: &mut Option<Exact>, value: Exact) {
+    if least.as_ref().is_none_or(|least| value < *least) {
+        *least = Some(value);
+    }
+}

@@ -1,0 +1,329 @@
+//! What a filter means (semantics section 2).
+
+use std::borrow::Cow;
+use std::cmp::Ordering;
+
+use crate::event::EventFields;
+use crate::number::Number;
+use crate::value::Value;
+
+/// How the clauses of a filter combine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Conjunction {
+    /// All of them hold.
+    And,
+    /// At least one holds, or there is none.
+    Or,
+}
+
+/// A filter: a conjunction of clauses and nested filters.
+///
+/// It is generic over its leaves so that an engine can prepare each clause for its own storage
+/// ([`Filter::try_map`]) and still leave the logic to [`Filter::holds`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Filter<C = FilterClause> {
+    /// How the clauses combine.
+    pub conjunction: Conjunction,
+    /// In the order given; may be empty, which is true for both conjunctions.
+    pub clauses: Vec<Clause<C>>,
+}
+
+/// A member of a filter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Clause<C = FilterClause> {
+    /// A comparison of one property.
+    Leaf(C),
+    /// A nested filter.
+    Filter(Filter<C>),
+}
+
+impl<C> Filter<C> {
+    /// The filter that every event passes.
+    #[must_use]
+    pub fn all() -> Self {
+        Self { conjunction: Conjunction::And, clauses: Vec::new() }
+    }
+
+    /// Whether the filter holds, given what each leaf says.
+    pub fn holds(&self, leaf: &mut impl FnMut(&C) -> bool) -> bool {
+        let mut holds = |clause: &Clause<C>| match clause {
+            Clause::Leaf(clause) => leaf(clause),
+            Clause::Filter(filter) => filter.holds(leaf),
+        };
+        match self.conjunction {
+            Conjunction::And => self.clauses.iter().all(holds),
+            Conjunction::Or => self.clauses.is_empty() || self.clauses.iter().any(&mut holds),
+        }
+    }
+
+    /// The same tree with other leaves.
+    pub fn map<D>(&self, leaf: &mut impl FnMut(&C) -> D) -> Filter<D> {
+        let clauses = self.clauses.iter().map(|clause| match clause {
+            Clause::Leaf(clause) => Clause::Leaf(leaf(clause)),
+            Clause::Filter(filter) => Clause::Filter(filter.map(leaf)),
+        });
+        Filter { conjunction: self.conjunction, clauses: clauses.collect() }
+    }
+}
+
+impl Filter {
+    /// Whether an event passes.
+    pub fn matches(&self, event: &impl EventFields) -> bool {
+        self.holds(&mut |clause| clause.matches(event))
+    }
+}
+
+/// How a property is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operator {
+    /// Equal.
+    Eq,
+    /// Different, but of a kind that can be compared; an absent property is not.
+    Ne,
+    /// Greater.
+    Gt,
+    /// Greater or equal.
+    Gte,
+    /// Less.
+    Lt,
+    /// Less or equal.
+    Lte,
+    /// Contains, as text.
+    Like,
+    /// Present, and does not contain.
+    NotLike,
+}
+
+impl Operator {
+    /// All, in the order of the wire's error messages.
+    pub const ALL: [(&'static str, Self); 8] = [
+        ("eq", Self::Eq),
+        ("ne", Self::Ne),
+        ("gt", Self::Gt),
+        ("gte", Self::Gte),
+        ("lt", Self::Lt),
+        ("lte", Self::Lte),
+        ("like", Self::Like),
+        ("not_like", Self::NotLike),
+    ];
+
+    fn is_order(self) -> bool {
+        matches!(self, Self::Gt | Self::Gte | Self::Lt | Self::Lte)
+    }
+
+    fn accepts(self, ordering: Ordering) -> bool {
+        match self {
+            Self::Eq => ordering.is_eq(),
+            Self::Ne => ordering.is_ne(),
+            Self::Gt => ordering.is_gt(),
+            Self::Gte => ordering.is_ge(),
+            Self::Lt => ordering.is_lt(),
+            Self::Lte => ordering.is_le(),
+            Self::Like | Self::NotLike => false,
+        }
+    }
+}
+
+/// What a property is compared with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClauseValue {
+    /// Text, at most 1,000 code points.
+    Text(String),
+    /// An integer.
+    Int(i32),
+    /// A boolean.
+    Bool(bool),
+}
+
+impl ClauseValue {
+    /// The needle of `like`, and what stored strings are compared with.
+    fn text(&self) -> Cow<'_, str> {
+        match self {
+            Self::Text(text) => Cow::Borrowed(text),
+            Self::Int(value) => Cow::Owned(value.to_string()),
+            Self::Bool(value) => Cow::Borrowed(if *value { "t" } else { "f" }),
+        }
+    }
+}
+
+/// What a property names: a field of the event, or a path into its metadata.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Property {
+    /// The event's name.
+    Name,
+    /// `user` or `system`.
+    Source,
+    /// The event's timestamp, in whole seconds since the epoch, rounded down.
+    Timestamp,
+    /// Keys into the metadata, at least one.
+    Metadata(Vec<String>),
+}
+
+impl Property {
+    /// Reads a property as stored, that is without the leading `metadata.`.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        match text {
+            "name" => Self::Name,
+            "source" => Self::Source,
+            "timestamp" => Self::Timestamp,
+            path => Self::metadata(path),
+        }
+    }
+
+    /// Reads a property that always names metadata, as that of `unique` does.
+    #[must_use]
+    pub fn metadata(path: &str) -> Self {
+        Self::Metadata(path.split('.').map(str::to_owned).collect())
+    }
+}
+
+/// Takes one leading `metadata.` off a property, on input (semantics section 13, S9).
+#[must_use]
+pub fn strip_metadata_prefix(property: &str) -> &str {
+    property.strip_prefix("metadata.").unwrap_or(property)
+}
+
+/// A clause that has no meaning: a boolean has no order, and is no time (S7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a boolean cannot be compared with this operator here")]
+pub struct BooleanNotComparable;
+
+/// One comparison.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FilterClause {
+    text: String,
+    property: Property,
+    operator: Operator,
+    value: ClauseValue,
+}
+
+impl FilterClause {
+    /// A clause on a property as stored (no leading `metadata.`; see [`strip_metadata_prefix`]).
+    ///
+    /// # Errors
+    ///
+    /// A boolean with `gt gte lt lte` on metadata or `timestamp`, or with `eq`/`ne` on
+    /// `timestamp` (semantics section 13, S7).
+    pub fn new(
+        property: String,
+        operator: Operator,
+        value: ClauseValue,
+    ) -> Result<Self, BooleanNotComparable> {
+        let parsed = Property::parse(&property);
+        if matches!(value, ClauseValue::Bool(_)) {
+            let meaningless = match &parsed {
+                Property::Name | Property::Source => false,
+                Property::Timestamp => !matches!(operator, Operator::Like | Operator::NotLike),
+                Property::Metadata(_) => operator.is_order(),
+            };
+            if meaningless {
+                return Err(BooleanNotComparable);
+            }
+        }
+        Ok(Self { text: property, property: parsed, operator, value })
+    }
+
+    /// The property as stored and shown.
+    #[must_use]
+    pub fn property_text(&self) -> &str {
+        &self.text
+    }
+
+    /// What the property names.
+    #[must_use]
+    pub fn property(&self) -> &Property {
+        &self.property
+    }
+
+    /// How it is compared.
+    #[must_use]
+    pub fn operator(&self) -> Operator {
+        self.operator
+    }
+
+    /// What it is compared with.
+    #[must_use]
+    pub fn value(&self) -> &ClauseValue {
+        &self.value
+    }
+
+    /// Whether an event passes this clause.
+    pub fn matches(&self, event: &impl EventFields) -> bool {
+        match &self.property {
+            Property::Name => self.holds_for_field(event.name()),
+            Property::Source => self.holds_for_field(event.source().as_str()),
+            Property::Timestamp => self.holds_for_timestamp(event.timestamp().epoch_seconds()),
+            Property::Metadata(path) => {
+                event.property(path).is_some_and(|value| self.holds_for_value(&value))
+            }
+        }
+    }
+
+    /// Semantics section 2.1, for `name` and `source`: only a text can be compared with them.
+    #[must_use]
+    pub fn holds_for_field(&self, field: &str) -> bool {
+        match &self.value {
+            ClauseValue::Text(text) => self.holds_for_text(field, text),
+            ClauseValue::Int(_) | ClauseValue::Bool(_) => false,
+        }
+    }
+
+    fn holds_for_text(&self, stored: &str, text: &str) -> bool {
+        match self.operator {
+            Operator::Like => stored.contains(text),
+            Operator::NotLike => !stored.contains(text),
+            operator => operator.accepts(stored.cmp(text)),
+        }
+    }
+
+    /// Semantics section 2.1, for `timestamp`, in whole seconds since the epoch.
+    #[must_use]
+    pub fn holds_for_timestamp(&self, seconds: i64) -> bool {
+        match (self.operator, &self.value) {
+            (_, ClauseValue::Text(_)) => false,
+            (Operator::Like | Operator::NotLike, value) => {
+                self.holds_for_text(&seconds.to_string(), &value.text())
+            }
+            (operator, ClauseValue::Int(value)) => {
+                operator.accepts(seconds.cmp(&i64::from(*value)))
+            }
+            (_, ClauseValue::Bool(_)) => false,
+        }
+    }
+
+    /// Semantics sections 2.2 and 2.3, for a metadata value that is there. An absent one passes
+    /// no clause.
+    #[must_use]
+    pub fn holds_for_value(&self, stored: &Value<'_>) -> bool {
+        match self.operator {
+            Operator::Like => {
+                stored.text().is_some_and(|stored| stored.contains(&*self.value.text()))
+            }
+            Operator::NotLike => {
+                stored.text().is_some_and(|stored| !stored.contains(&*self.value.text()))
+            }
+            operator => self.compare(stored).is_some_and(|ordering| operator.accepts(ordering)),
+        }
+    }
+
+    /// The order of a stored value and the clause's; `None` where the two cannot be compared.
+    fn compare(&self, stored: &Value<'_>) -> Option<Ordering> {
+        match (stored, &self.value) {
+            (Value::String(stored), value) => Some((**stored).cmp(&*value.text())),
+            (Value::Number(number), ClauseValue::Int(value)) => compare_number(number, *value),
+            (Value::Number(number), ClauseValue::Bool(value)) => {
+                compare_number(number, i32::from(*value))
+            }
+            (Value::Bool(stored), ClauseValue::Bool(value)) => Some(stored.cmp(value)),
+            _ => None,
+        }
+    }
+}
+
+fn compare_number(number: &Number<'_>, value: i32) -> Option<Ordering> {
+    match number {
+        Number::Int(stored) => Some(stored.cmp(&i64::from(value))),
+        other => other.to_f64().partial_cmp(&f64::from(value)),
+    }
+}
