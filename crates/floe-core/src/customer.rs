@@ -10,7 +10,7 @@ pub trait CustomerDirectory {
     /// The live customer with this external id.
     fn customer_with_external_id(&self, external_id: &str) -> Option<CustomerId>;
     /// Whether this is a live customer, and if so, its external id.
-    fn external_id_of(&self, id: CustomerId) -> Option<Option<&str>>;
+    fn external_id_of(&self, id: CustomerId) -> Option<Option<String>>;
 }
 
 /// Who an event is of once both spellings of a customer are one (semantics section 13, S5).
@@ -62,7 +62,7 @@ impl CustomerSelection {
         for id in ids.iter().copied().chain(by_external_id) {
             if let Some(external_id) = directory.external_id_of(id) {
                 selection.ids.insert(id);
-                selection.external_ids.extend(external_id.map(str::to_owned));
+                selection.external_ids.extend(external_id);
             }
         }
         selection

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::ids::{CustomerId, Sequence};
+use crate::ids::CustomerId;
 use crate::timestamp::Timestamp;
 use crate::value::{Metadata, Value};
 
@@ -84,15 +84,22 @@ pub struct NewEvent<'a> {
     pub metadata: Metadata<'a>,
 }
 
-/// A stored event.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Event<'a> {
-    /// Its place in the order of ingestion.
-    pub sequence: Sequence,
-    /// When it was stored; never before that of an earlier sequence number.
-    pub ingested_at: Timestamp,
-    /// What was ingested.
-    pub event: NewEvent<'a>,
+impl NewEvent<'_> {
+    /// The same event, not borrowing from its source.
+    #[must_use]
+    pub fn into_owned(self) -> NewEvent<'static> {
+        let own = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        NewEvent {
+            name: own(self.name),
+            source: self.source,
+            customer: self.customer.into_owned(),
+            timestamp: self.timestamp,
+            external_id: self.external_id.map(own),
+            parent_id: self.parent_id.map(own),
+            external_member_id: self.external_member_id.map(own),
+            metadata: self.metadata.into_owned(),
+        }
+    }
 }
 
 /// What filters and aggregations look at: an event, or a row of a store.

@@ -57,7 +57,7 @@ impl<C> Filter<C> {
     }
 
     /// The same tree with other leaves.
-    pub fn map<D>(&self, leaf: &mut impl FnMut(&C) -> D) -> Filter<D> {
+    pub fn map<'c, D>(&'c self, leaf: &mut impl FnMut(&'c C) -> D) -> Filter<D> {
         let clauses = self.clauses.iter().map(|clause| match clause {
             Clause::Leaf(clause) => Clause::Leaf(leaf(clause)),
             Clause::Filter(filter) => Clause::Filter(filter.map(leaf)),

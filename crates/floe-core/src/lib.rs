@@ -26,7 +26,7 @@ pub use customer::{CustomerDirectory, CustomerKey, CustomerSelection};
 pub use customer_meter::{Credit, CustomerMeterUnits, carried_over};
 pub use evaluate::evaluate;
 pub use event::{
-    CustomerRef, Event, EventFields, EventSource, METER_CREDITED, METER_RESET, NewEvent,
+    CustomerRef, EventFields, EventSource, METER_CREDITED, METER_RESET, NewEvent,
     is_credit_or_reset,
 };
 pub use filter::{

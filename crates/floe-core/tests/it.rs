@@ -101,8 +101,8 @@ impl CustomerDirectory for Directory {
         self.0.iter().find(|(_, text)| text.as_deref() == Some(external_id)).map(|(id, _)| *id)
     }
 
-    fn external_id_of(&self, id: CustomerId) -> Option<Option<&str>> {
-        self.0.get(&id).map(Option::as_deref)
+    fn external_id_of(&self, id: CustomerId) -> Option<Option<String>> {
+        self.0.get(&id).cloned()
     }
 }
 

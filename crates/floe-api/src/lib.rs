@@ -1,0 +1,34 @@
+//! api
+
+pub mod customer;
+pub mod customer_meter;
+pub mod errors;
+pub mod event;
+pub mod event_type;
+mod fields;
+pub mod json;
+pub mod metadata;
+pub mod meter;
+pub mod organization;
+pub mod page;
+pub mod quantity;
+pub mod query;
+pub mod scalar;
+#[cfg(feature = "openapi")]
+pub mod schema;
+mod serialize;
+pub mod token;
+mod wire;
+pub use customer::Customer;
+pub use customer_meter::CustomerMeter;
+pub use organization::Organization;
+pub use page::Page;
+pub use token::AccessToken;
+pub use wire::WireTimestamp;
+
+pub use event::{
+    Event, EventContext, EventName, EventNamesParams, EventsListParams, IngestRequest,
+    IngestResponse,
+};
+pub use meter::{Meter, MeterCreate, MeterUpdate, MetersListParams};
+pub use quantity::{MeterQuantities, MeterQuantity, QuantitiesParams};

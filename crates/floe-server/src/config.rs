@@ -1,0 +1,158 @@
+//! Settings of `floe serve`: a flag over the environment over a file over the default.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use floe_core::limits::ROOT_TOKEN_CHARS_MIN;
+use serde::Deserialize;
+
+/// The settings, as they stand in a file. Unknown keys are refused.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ConfigFile {
+    /// The data folder.
+    pub data: Option<PathBuf>,
+    /// Where the API is served.
+    pub listen: Option<SocketAddr>,
+    /// Where metrics are served without a token.
+    pub metrics_listen: Option<SocketAddr>,
+    /// The root token, in place of the one that the data folder keeps.
+    pub root_token: Option<String>,
+    /// `text` or `json`.
+    pub log_format: Option<LogFormat>,
+    /// A `tracing` filter, such as `info` or `floe_server=debug`.
+    pub log: Option<String>,
+    /// Mebibytes of events in memory from which on no more are accepted.
+    pub tail_mebibytes_max: Option<usize>,
+}
+
+/// How logs are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The settings that a server starts with.
+#[derive(Clone)]
+pub struct Config {
+    /// The data folder.
+    pub data: PathBuf,
+    /// Where the API is served.
+    pub listen: SocketAddr,
+    /// Where metrics are served without a token.
+    pub metrics_listen: Option<SocketAddr>,
+    /// The root token, in place of the one that the data folder keeps.
+    pub root_token: Option<String>,
+    /// How logs are written.
+    pub log_format: LogFormat,
+    /// A `tracing` filter.
+    pub log: String,
+    /// Estimated bytes of events in memory from which on no more are accepted.
+    pub tail_bytes_max: usize,
+    /// For benchmarks alone: ingestion answers once a request is parsed, and stores nothing. No
+    /// flag, variable or file sets it.
+    pub parse_only: bool,
+}
+
+impl std::fmt::Debug for Config {
+    /// Without the root token.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Config")
+            .field("data", &self.data)
+            .field("listen", &self.listen)
+            .field("metrics_listen", &self.metrics_listen)
+            .field("log_format", &self.log_format)
+            .field("log", &self.log)
+            .field("tail_bytes_max", &self.tail_bytes_max)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why settings are unusable.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("the configuration file {path} cannot be read")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file says something that it should not.
+    #[error("the configuration file {path} is wrong")]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// Where, and why.
+        source: Box<toml::de::Error>,
+    },
+    /// The root token is short.
+    #[error("the root token must have at least {ROOT_TOKEN_CHARS_MIN} characters, got {0}")]
+    ShortRootToken(usize),
+    /// The root token cannot stand in a header.
+    #[error("the root token must consist of visible ASCII characters")]
+    UnusableRootToken,
+}
+
+impl ConfigFile {
+    /// Reads a file.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read or says something unknown.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        toml::from_str(&text)
+            .map_err(|error| ConfigError::Parse { path: path.to_owned(), source: Box::new(error) })
+    }
+
+    /// These settings where they are set, others' where they are not.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            data: self.data.or(other.data),
+            listen: self.listen.or(other.listen),
+            metrics_listen: self.metrics_listen.or(other.metrics_listen),
+            root_token: self.root_token.or(other.root_token),
+            log_format: self.log_format.or(other.log_format),
+            log: self.log.or(other.log),
+            tail_mebibytes_max: self.tail_mebibytes_max.or(other.tail_mebibytes_max),
+        }
+    }
+
+    /// The settings to start with: defaults where nothing is set. They are written down in
+    /// `config.default.toml`.
+    ///
+    /// # Errors
+    ///
+    /// If the root token is unusable.
+    pub fn into_config(self) -> Result<Config, ConfigError> {
+        if let Some(token) = &self.root_token {
+            let length = token.chars().count();
+            if length < ROOT_TOKEN_CHARS_MIN {
+                return Err(ConfigError::ShortRootToken(length));
+            }
+            if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+                return Err(ConfigError::UnusableRootToken);
+            }
+        }
+        Ok(Config {
+            data: self.data.unwrap_or_else(|| "./floe-data".into()),
+            listen: self.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 7070))),
+            metrics_listen: self.metrics_listen,
+            root_token: self.root_token,
+            log_format: self.log_format.unwrap_or_default(),
+            log: self.log.unwrap_or_else(|| "info".to_owned()),
+            tail_bytes_max: self.tail_mebibytes_max.unwrap_or(4096) << 20,
+            parse_only: false,
+        })
+    }
+}

@@ -1,0 +1,185 @@
+//! Reading requests: bodies under a limit, ids in paths.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use bytes::Bytes;
+use floe_api::errors::{self, ErrorClass, Errors, Loc, ValidationFailure};
+use floe_api::json::{self, Json};
+use floe_api::query::QueryParams;
+use floe_api::scalar;
+use floe_core::limits::BODY_BYTES_MAX;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
+use http::request::Parts;
+use http_body_util::BodyExt as _;
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::error::ApiError;
+
+/// Silence in the middle of a body after which the request is given up.
+const BODY_PAUSE_MAX: Duration = Duration::from_secs(20);
+/// Time for a whole body.
+const BODY_TIME_MAX: Duration = Duration::from_secs(120);
+/// Bytes of all bodies together; while there are more, further ones are refused.
+const BODIES_BYTES_MAX: usize = 512 * 1024 * 1024;
+/// Bodies from here on are parsed beside the threads that serve connections.
+const LARGE_BODY_BYTES: usize = 128 * 1024;
+
+static BODIES_BYTES: AtomicUsize = AtomicUsize::new(0);
+
+/// A part of [`BODIES_BYTES`], given back when the body is dropped.
+#[derive(Debug, Default)]
+struct Share(usize);
+
+impl Share {
+    fn add(&mut self, bytes: usize) -> Result<(), ApiError> {
+        self.0 += bytes;
+        if BODIES_BYTES.fetch_add(bytes, Ordering::Relaxed) + bytes > BODIES_BYTES_MAX {
+            return Err(ApiError::Busy("Too many request bodies are waiting."));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        BODIES_BYTES.fetch_sub(self.0, Ordering::Relaxed);
+    }
+}
+
+/// A request's body, whole and within the limit. Extracted after the caller, so that nobody
+/// makes the server read what they may not send.
+#[derive(Debug)]
+pub(crate) struct Body {
+    bytes: Bytes,
+    is_json: bool,
+    _share: Share,
+}
+
+/// Whether the length that a request announces is over the limit.
+pub(crate) fn is_too_large(headers: &HeaderMap) -> bool {
+    let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    length.is_some_and(|text| text.parse::<usize>().is_ok_and(|length| length > BODY_BYTES_MAX))
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    // No type is taken for JSON, as contract section 1.4 allows.
+    let Some(value) = headers.get(CONTENT_TYPE) else { return true };
+    let essence = value.to_str().unwrap_or("").split(';').next().unwrap_or("").trim();
+    let Some((kind, subtype)) = essence.split_once('/') else { return false };
+    let subtype = subtype.to_ascii_lowercase();
+    kind.eq_ignore_ascii_case("application") && (subtype == "json" || subtype.ends_with("+json"))
+}
+
+impl FromRequest<App> for Body {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &App) -> Result<Self, ApiError> {
+        let is_json = is_json(request.headers());
+        let mut share = Share::default();
+        let mut body = request.into_body();
+        let read = async {
+            let mut first = Bytes::new();
+            let mut rest: Vec<u8> = Vec::new();
+            while let Some(frame) = tokio::time::timeout(BODY_PAUSE_MAX, body.frame())
+                .await
+                .map_err(|_| ApiError::TooSlow)?
+            {
+                let frame = frame.map_err(|_| ApiError::BrokenBody)?;
+                let Ok(data) = frame.into_data() else { continue };
+                share.add(data.len())?;
+                if share.0 > BODY_BYTES_MAX {
+                    return Err(ApiError::TooLarge);
+                }
+                if first.is_empty() && rest.is_empty() {
+                    first = data;
+                } else {
+                    if rest.is_empty() {
+                        rest = std::mem::take(&mut first).into();
+                    }
+                    rest.extend_from_slice(&data);
+                }
+            }
+            Ok(if rest.is_empty() { first } else { rest.into() })
+        };
+        let bytes =
+            tokio::time::timeout(BODY_TIME_MAX, read).await.map_err(|_| ApiError::TooSlow)??;
+        Ok(Self { bytes, is_json, _share: share })
+    }
+}
+
+impl Body {
+    /// Parses the body and hands it to `work`, whose answer owns nothing of it.
+    ///
+    /// # Errors
+    ///
+    /// What is not JSON (contract section 1.4), and what `work` refuses.
+    pub(crate) fn read<T>(
+        &self,
+        work: impl FnOnce(&Json<'_>) -> Result<T, ApiError>,
+    ) -> Result<T, ApiError> {
+        if self.bytes.len() < LARGE_BODY_BYTES {
+            return self.read_here(work);
+        }
+        tokio::task::block_in_place(|| self.read_here(work))
+    }
+
+    fn read_here<T>(
+        &self,
+        work: impl FnOnce(&Json<'_>) -> Result<T, ApiError>,
+    ) -> Result<T, ApiError> {
+        if !self.is_json {
+            let text = String::from_utf8_lossy(&self.bytes);
+            let text = Json::Str(text);
+            return Err(ValidationFailure::schema(
+                &Loc::BODY,
+                errors::model_attributes_type(),
+                &text,
+            )
+            .into());
+        }
+        let parsed = match json::parse(&self.bytes) {
+            Ok(Json::Null) => None,
+            Ok(json) => Some(json),
+            Err(json::ParseError::Empty) => None,
+            Err(error) => {
+                return Err(
+                    ValidationFailure::of_body(&error).map_or(ApiError::NotUtf8, ApiError::Invalid)
+                );
+            }
+        };
+        match parsed {
+            Some(json) => work(&json),
+            None => {
+                Err(ValidationFailure::schema(&Loc::BODY, errors::missing(), &Json::Null).into())
+            }
+        }
+    }
+}
+
+/// A request's query parameters.
+#[derive(Debug)]
+pub(crate) struct Query(pub(crate) QueryParams);
+
+impl FromRequestParts<App> for Query {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, ApiError> {
+        Ok(Self(QueryParams::parse(parts.uri.query().unwrap_or(""))))
+    }
+}
+
+/// The id in a path: version 4, as every id here. An error joins those of query and body.
+pub(crate) fn path_id(text: &str, errors: &mut Errors) -> Option<Uuid> {
+    let path = Loc::PATH;
+    scalar::uuid4(&Json::Str(text.into()), &path.key("id"), errors)
+}
+
+/// What was parsed, or all errors that were found on the way.
+pub(crate) fn accept<T>(parsed: Option<T>, errors: Errors) -> Result<T, ApiError> {
+    errors.into_result(ErrorClass::RequestValidationError)?;
+    // Nothing was parsed, so there was an error: this is not reached.
+    parsed.ok_or(ApiError::BrokenBody)
+}

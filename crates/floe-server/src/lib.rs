@@ -1,0 +1,17 @@
+//! Floe's HTTP server: authenticate, parse once into domain types, ask the store, answer.
+
+mod app;
+mod auth;
+mod backend;
+mod config;
+mod error;
+mod extract;
+mod routes;
+mod secret;
+mod serve;
+mod telemetry;
+
+pub use config::{Config, ConfigError, ConfigFile, LogFormat};
+pub use secret::root_token as new_root_token;
+pub use serve::{MadeSecrets, ServeError, Server};
+pub use telemetry::init_logs;

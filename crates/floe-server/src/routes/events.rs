@@ -1,0 +1,263 @@
+//! Events (contract section 4).
+
+use std::collections::HashMap;
+
+use axum::extract::{Path, State};
+use axum::response::Response;
+use floe_api::errors::{self, ErrorClass, Errors, Loc};
+use floe_api::event::{EventNameSort, label, meter_not_found};
+use floe_api::json::Json;
+use floe_api::{
+    Event, EventContext, EventName, EventNamesParams, EventsListParams, IngestRequest,
+    IngestResponse,
+};
+use floe_core::{EventId, OrganizationId};
+use floe_store::embedded::system_time;
+use floe_store::port::{
+    Catalog as _, EventQuery, EventRow, EventStore as _, IngestReport, NameQuery, NameRow,
+    Organizations, TextQuery,
+};
+use floe_store::sort::{SortKey, sorted_page};
+
+use super::{ok, page, page_request, selection_for_lists, wire_customer};
+use crate::app::App;
+use crate::auth::{Caller, EventsRead, EventsWrite};
+use crate::error::ApiError;
+use crate::extract::{Body, Query, accept, path_id};
+
+/// Stores events. When it answers they are on disk, and every read sees them.
+pub(crate) async fn ingest_events(
+    State(app): State<App>,
+    caller: Caller<EventsWrite>,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let stored = body.read(|json| {
+        let mut errors = Errors::new();
+        let request = IngestRequest::parse(json, system_time(), &mut errors);
+        let request = accept(request, errors)?;
+        let organization = organization_of_batch(&app, &caller, &request, json)?;
+        let of = Organizations::one(organization);
+        let is_customer = |id| app.store.customer(&of, id).is_some();
+        let refused = request.business_error(caller.organization().is_some(), is_customer);
+        if let Some(refused) = refused {
+            return Err(refused.into());
+        }
+        if app.parse_only {
+            let inserted = request.events.len() as u64;
+            return Ok(Err(IngestReport { inserted, duplicates: 0 }));
+        }
+        Ok(Ok(app.store.ingest(organization, &request.events)))
+    })?;
+    let report = match stored {
+        Ok(stored) => stored.await?,
+        Err(report) => report,
+    };
+    let IngestReport { inserted, duplicates } = report;
+    Ok(ok(&IngestResponse { inserted, duplicates }))
+}
+
+/// The organization of a batch: the caller's own, or for the root token the one that every event
+/// names; one batch, one organization (design section 5).
+fn organization_of_batch(
+    app: &App,
+    caller: &Caller<EventsWrite>,
+    request: &IngestRequest<'_>,
+    body: &Json<'_>,
+) -> Result<OrganizationId, ApiError> {
+    if let Some(organization) = caller.organization() {
+        return Ok(organization);
+    }
+    let named: HashMap<usize, uuid::Uuid> = request
+        .references
+        .iter()
+        .filter_map(|references| Some((references.index, references.organization_id?)))
+        .collect();
+    let events = body.get("events").and_then(Json::as_array).unwrap_or_default();
+    let (body_loc, mut first) = (Loc::BODY, None);
+    let events_loc = body_loc.key("events");
+    let mut missing = Errors::new();
+    let mut refused = Errors::new();
+    for (index, event) in events.iter().enumerate() {
+        let event_loc = events_loc.index(index);
+        let loc = event_loc.key("organization_id");
+        match named.get(&index) {
+            None => missing.push(&loc, errors::missing(), event),
+            Some(id) if *first.get_or_insert(*id) != *id => {
+                let text = "All events of a batch must be of one organization.";
+                let input = Json::Str(id.to_string().into());
+                refused.push(&loc, errors::Violation::plain("organization_id", text), &input);
+            }
+            Some(id) if app.store.organization(OrganizationId(*id)).is_none() => {
+                let input = Json::Str(id.to_string().into());
+                let text = "Organization not found.";
+                refused.push(&loc, errors::Violation::plain("organization_id", text), &input);
+            }
+            Some(_) => {}
+        }
+    }
+    missing.into_result(ErrorClass::RequestValidationError)?;
+    refused.into_result(ErrorClass::PolarRequestValidationError)?;
+    // No event is of nobody: an empty batch stores nothing, in any organization.
+    Ok(OrganizationId(first.unwrap_or_default()))
+}
+
+/// Lists events, the newest first.
+pub(crate) async fn list_events(
+    State(app): State<App>,
+    caller: Caller<EventsRead>,
+    Query(query): Query,
+) -> Result<Response, ApiError> {
+    let mut errors = Errors::new();
+    let params = EventsListParams::parse(&query, caller.organization().is_some(), &mut errors);
+    let EventsListParams {
+        filter,
+        start,
+        end,
+        organization_ids,
+        customer_ids,
+        external_customer_ids,
+        meter_id,
+        names,
+        sources,
+        query,
+        parent_id,
+        depth,
+        metadata,
+        paging,
+        direction,
+    } = accept(params, errors)?;
+    let meter = match meter_id {
+        None => None,
+        Some(id) => {
+            let meter = app.store.meter(&caller.organizations(), id);
+            Some(meter.ok_or_else(|| meter_not_found(id))?)
+        }
+    };
+    let mut organizations = caller.organizations().restrict(organization_ids);
+    if let Some(meter) = &meter {
+        organizations = organizations.restrict(Some(vec![meter.organization_id]));
+    }
+    let needle = query.map(|text| text.to_lowercase());
+    let searches = app.store.organization_ids(&organizations).into_iter().map(|organization| {
+        let query = EventQuery {
+            filter: filter.clone(),
+            after: start,
+            before: end,
+            customers: selection_for_lists(
+                &app,
+                organization,
+                customer_ids.as_ref(),
+                external_customer_ids.as_ref(),
+            ),
+            meter: meter.as_ref().map(|meter| (meter.filter.clone(), meter.aggregation.clone())),
+            names: names.clone().unwrap_or_default(),
+            sources: sources.clone().unwrap_or_default(),
+            text: needle.as_ref().map(|needle| TextQuery {
+                needle: needle.clone(),
+                customers: app.store.search_customers(organization, needle),
+            }),
+            parent_id,
+            depth,
+            metadata: metadata.clone(),
+        };
+        (organization, query)
+    });
+    let searches = searches.collect();
+    let found = app.store.list_events(searches, page_request(paging), direction).await?;
+    let mut items = Vec::with_capacity(found.items.len());
+    for row in found.items {
+        items.push(wire_event(&app, row).await?);
+    }
+    let found = floe_store::port::Page { items, total_count: found.total_count };
+    Ok(page(found, paging, |event| event))
+}
+
+/// An event as the wire shows it: its customer and label are those of now.
+async fn wire_event(app: &App, row: EventRow) -> Result<Event, ApiError> {
+    let EventRow { id, organization_id, event, parent_id, child_count } = row;
+    let customer = match app.store.customer_of_event(organization_id, &event.customer) {
+        Some(customer) => Some(wire_customer(app, &customer).await?),
+        None => None,
+    };
+    let label = app.store.event_label(organization_id, &event.name);
+    let label = label.map(|label| label.label.clone());
+    let context = EventContext { id, organization_id, customer, child_count, parent_id, label };
+    Ok(Event::new(event, context))
+}
+
+/// Returns an event.
+pub(crate) async fn get_event(
+    State(app): State<App>,
+    caller: Caller<EventsRead>,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    let mut errors = Errors::new();
+    let id = path_id(&id, &mut errors);
+    let id = EventId(accept(id, errors)?);
+    let row = app.store.event(&caller.organizations(), id).await?.ok_or(ApiError::NotFound)?;
+    Ok(ok(&wire_event(&app, row).await?))
+}
+
+/// `GET /v1/events/ingest` asks for an event of that id (contract section 1.1).
+pub(crate) async fn get_event_named_ingest(
+    app: State<App>,
+    caller: Caller<EventsRead>,
+) -> Result<Response, ApiError> {
+    get_event(app, caller, Path("ingest".to_owned())).await
+}
+
+/// Lists the names of events, by source.
+pub(crate) async fn list_event_names(
+    State(app): State<App>,
+    caller: Caller<EventsRead>,
+    Query(query): Query,
+) -> Result<Response, ApiError> {
+    let mut errors = Errors::new();
+    let params = EventNamesParams::parse(&query, &mut errors);
+    let EventNamesParams {
+        organization_ids,
+        customer_ids,
+        external_customer_ids,
+        sources,
+        query,
+        paging,
+        sorting,
+    } = accept(params, errors)?;
+    let organizations = caller.organizations().restrict(organization_ids);
+    let needle = query.map(|text| text.to_lowercase());
+    let mut rows = Vec::new();
+    for organization in app.store.organization_ids(&organizations) {
+        let query = NameQuery {
+            customers: selection_for_lists(
+                &app,
+                organization,
+                customer_ids.as_ref(),
+                external_customer_ids.as_ref(),
+            ),
+            sources: sources.clone().unwrap_or_default(),
+            ..NameQuery::default()
+        };
+        rows.extend(app.store.event_names(organization, query).await?);
+    }
+    rows.retain(|row| needle.as_ref().is_none_or(|text| row.name.to_lowercase().contains(text)));
+    let directions: Vec<_> = sorting.iter().map(|(_, direction)| *direction).collect();
+    let keys = |row: &NameRow| {
+        let by = sorting.iter().map(|(by, _)| match by {
+            EventNameSort::Name => SortKey::text(&row.name),
+            EventNameSort::Occurrences => {
+                SortKey::Integer(i64::try_from(row.occurrences).unwrap_or(i64::MAX))
+            }
+            EventNameSort::FirstSeen => SortKey::instant(row.first_seen),
+            EventNameSort::LastSeen => SortKey::instant(row.last_seen),
+        });
+        let tie = [SortKey::instant(row.created_at), SortKey::text(&row.name)];
+        by.chain(tie).collect()
+    };
+    let found = sorted_page(rows, &directions, keys, page_request(paging));
+    Ok(page(found, paging, |row| {
+        let set = app.store.event_label(row.organization_id, &row.name);
+        let label = label(row.source, &row.name, set.as_ref().map(|set| set.label.as_str()));
+        let NameRow { name, source, occurrences, first_seen, last_seen, .. } = row;
+        EventName { name, label, source, occurrences, first_seen, last_seen }
+    }))
+}

@@ -1,0 +1,68 @@
+//! The handlers, one file a resource.
+
+pub(crate) mod customer_meters;
+pub(crate) mod customers;
+pub(crate) mod event_types;
+pub(crate) mod events;
+pub(crate) mod meters;
+pub(crate) mod organizations;
+pub(crate) mod system;
+pub(crate) mod tokens;
+
+use axum::response::Response;
+use floe_api::Page;
+use floe_api::query::Paging;
+use floe_core::{Customer, CustomerId, CustomerSelection, OrganizationId};
+use floe_store::port::{self, Catalog as _, EventStore as _, PageRequest};
+use http::StatusCode;
+use serde::Serialize;
+
+use crate::app::App;
+use crate::error::{ApiError, json_response};
+
+/// An answer of 200.
+fn ok(body: &impl Serialize) -> Response {
+    json_response(StatusCode::OK, body)
+}
+
+/// An answer of 201.
+fn created(body: &impl Serialize) -> Response {
+    json_response(StatusCode::CREATED, body)
+}
+
+fn page_request(paging: Paging) -> PageRequest {
+    PageRequest { offset: paging.offset(), limit: paging.limit() }
+}
+
+/// A page of the store, as the wire shows it.
+fn page<T, W: Serialize>(
+    found: port::Page<T>,
+    paging: Paging,
+    wire: impl FnMut(T) -> W,
+) -> Response {
+    let total_count = found.total_count;
+    ok(&Page::new(found.items.into_iter().map(wire).collect(), total_count, paging))
+}
+
+/// A customer as the wire shows it.
+async fn wire_customer(app: &App, customer: &Customer) -> Result<floe_api::Customer, ApiError> {
+    let first_user_event_at = app.store.first_user_event_at(customer).await?;
+    Ok(floe_api::Customer::new(customer, first_user_event_at))
+}
+
+/// The customers that parameters of a list of events ask for; `None` if they ask for none.
+fn selection_for_lists(
+    app: &App,
+    organization: OrganizationId,
+    ids: Option<&Vec<CustomerId>>,
+    external_ids: Option<&Vec<String>>,
+) -> Option<CustomerSelection> {
+    let (ids, external_ids) = match (ids, external_ids) {
+        (None, None) => return None,
+        (ids, external_ids) => (
+            ids.map(Vec::as_slice).unwrap_or_default(),
+            external_ids.map(Vec::as_slice).unwrap_or_default(),
+        ),
+    };
+    Some(app.store.select_customers(organization, ids, external_ids, true))
+}

@@ -1,0 +1,94 @@
+//! Organizations (design section 5): made and changed by the root token alone.
+
+use axum::extract::{Path, State};
+use axum::response::Response;
+use floe_api::Organization;
+use floe_api::errors::{ErrorClass, Errors};
+use floe_api::organization::{
+    OrganizationCreate, OrganizationUpdate, OrganizationsListParams, slug_taken,
+};
+use floe_core::OrganizationId;
+use floe_store::port::Catalog as _;
+
+use super::{created, ok, page, page_request};
+use crate::app::App;
+use crate::auth::{Caller, OrganizationsRead, RootOnly};
+use crate::error::ApiError;
+use crate::extract::{Body, Query, accept, path_id};
+
+/// Creates an organization.
+pub(crate) async fn create_organization(
+    State(app): State<App>,
+    _: Caller<RootOnly>,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let create = body.read(|json| {
+        let mut errors = Errors::new();
+        let create = OrganizationCreate::parse(json, &mut errors);
+        accept(create, errors)
+    })?;
+    let OrganizationCreate { name, slug } = create;
+    match app.store.create_organization(name, slug.clone()).await? {
+        Some(organization) => Ok(created(&Organization::from(&*organization))),
+        None => {
+            let mut errors = Errors::new();
+            slug_taken(&slug, &mut errors);
+            errors.into_result(ErrorClass::PolarRequestValidationError)?;
+            Err(ApiError::NotFound)
+        }
+    }
+}
+
+/// Lists organizations.
+pub(crate) async fn list_organizations(
+    State(app): State<App>,
+    caller: Caller<RootOnly>,
+    Query(query): Query,
+) -> Result<Response, ApiError> {
+    let mut errors = Errors::new();
+    let params = OrganizationsListParams::parse(&query, &mut errors);
+    let OrganizationsListParams { slug, paging, sorting } = accept(params, errors)?;
+    let found = app.store.list_organizations(
+        &caller.organizations(),
+        slug.as_deref(),
+        &sorting,
+        page_request(paging),
+    );
+    Ok(page(found, paging, |organization| Organization::from(&*organization)))
+}
+
+/// Returns an organization; with a token that may read it, its own.
+pub(crate) async fn get_organization(
+    State(app): State<App>,
+    caller: Caller<OrganizationsRead>,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    let mut errors = Errors::new();
+    let id = path_id(&id, &mut errors);
+    let id = OrganizationId(accept(id, errors)?);
+    let seen = caller.organizations().contains(id);
+    let organization = app.store.organization(id).filter(|_| seen).ok_or(ApiError::NotFound)?;
+    Ok(ok(&Organization::from(&*organization)))
+}
+
+/// Renames an organization.
+pub(crate) async fn update_organization(
+    State(app): State<App>,
+    caller: Caller<RootOnly>,
+    Path(id): Path<String>,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let (id, update) = body.read(|json| {
+        let mut errors = Errors::new();
+        let id = path_id(&id, &mut errors);
+        let update = OrganizationUpdate::parse(json, &mut errors);
+        accept(id.zip(update), errors)
+    })?;
+    let id = OrganizationId(id);
+    if !caller.organizations().contains(id) {
+        return Err(ApiError::NotFound);
+    }
+    let OrganizationUpdate { name } = update;
+    let organization = app.store.update_organization(id, name).await?;
+    Ok(ok(&Organization::from(&*organization.ok_or(ApiError::NotFound)?)))
+}

@@ -1,0 +1,403 @@
+//! Events as bytes: what a journal record holds, and what the engine passes around.
+//!
+//! An event is encoded once, by the thread that received it; the committer only decides which
+//! encoded events to keep, and recovery applies the very same bytes. The layout is described in
+//! `docs/format.md`.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use floe_core::{
+    CustomerId, CustomerRef, EventSource, Metadata, NewEvent, Number, OrganizationId, Sequence,
+    Timestamp, Value,
+};
+use uuid::Uuid;
+
+/// Version of the payload of a journal record.
+const PAYLOAD_VERSION: u8 = 1;
+
+/// Why bytes are no events. Journal records carry a checksum, so this means a fault of ours or a
+/// payload of a newer Floe.
+#[derive(Debug, thiserror::Error)]
+#[error("undecodable journal payload: {0}")]
+pub(super) struct DecodeError(&'static str);
+
+type Result<T> = std::result::Result<T, DecodeError>;
+
+const FLAG_SYSTEM: u8 = 1;
+const FLAG_CUSTOMER_ID: u8 = 2;
+const FLAG_EXTERNAL_ID: u8 = 4;
+const FLAG_PARENT_ID: u8 = 8;
+const FLAG_MEMBER_ID: u8 = 16;
+
+/// Where an encoded event's timestamp stands, for the committer to fill in.
+const TIMESTAMP_AT: Range<usize> = 1..9;
+
+/// Encoded events of one organization, in order, each behind its length: a journal record holds
+/// these bytes as they are.
+#[derive(Debug, Default, Clone)]
+pub(super) struct EncodedEvents {
+    bytes: Vec<u8>,
+    spans: Vec<EncodedSpan>,
+}
+
+/// One encoded event in [`EncodedEvents`], without its length.
+#[derive(Debug, Clone)]
+struct EncodedSpan {
+    bytes: Range<u32>,
+    external_id: Option<Range<u32>>,
+}
+
+/// Bytes of the length in front of an event.
+const LENGTH_BYTES: usize = 4;
+
+impl EncodedEvents {
+    /// Appends an event.
+    pub(super) fn push(&mut self, event: &NewEvent<'_>) {
+        let length_at = self.bytes.len();
+        self.bytes.extend_from_slice(&[0; LENGTH_BYTES]);
+        let start = position(&self.bytes);
+        let external_id = encode_event(event, &mut self.bytes);
+        let end = position(&self.bytes);
+        self.bytes[length_at..length_at + LENGTH_BYTES]
+            .copy_from_slice(&(end - start).to_le_bytes());
+        self.spans.push(EncodedSpan { bytes: start..end, external_id });
+    }
+
+    /// How many events.
+    pub(super) fn len(&self) -> usize {
+        self.spans.len()
+    }
+
+    /// Their size in bytes, lengths included.
+    pub(super) fn byte_len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The bytes of an event.
+    pub(super) fn event(&self, index: usize) -> &[u8] {
+        let span = &self.spans[index].bytes;
+        &self.bytes[span.start as usize..span.end as usize]
+    }
+
+    /// The bytes of consecutive events with their lengths.
+    pub(super) fn run(&self, events: Range<usize>) -> &[u8] {
+        match (self.spans.get(events.start), events.end.checked_sub(1)) {
+            (Some(first), Some(last)) if events.start <= last => {
+                let start = first.bytes.start as usize - LENGTH_BYTES;
+                &self.bytes[start..self.spans[last].bytes.end as usize]
+            }
+            _ => &[],
+        }
+    }
+
+    /// The external id of an event.
+    pub(super) fn external_id(&self, index: usize) -> Option<&[u8]> {
+        let span = self.spans[index].external_id.as_ref()?;
+        Some(&self.bytes[span.start as usize..span.end as usize])
+    }
+
+    /// Sets the timestamp of every event, for those whose time is that of the commit.
+    pub(super) fn stamp(&mut self, timestamp: Timestamp) {
+        for span in &self.spans {
+            let start = span.bytes.start as usize;
+            self.bytes[start + TIMESTAMP_AT.start..start + TIMESTAMP_AT.end]
+                .copy_from_slice(&timestamp.micros().to_le_bytes());
+        }
+    }
+}
+
+/// A position in a batch: batches are bounded by the body limit, far below 4 GiB.
+fn position(bytes: &[u8]) -> u32 {
+    u32::try_from(bytes.len()).unwrap_or(u32::MAX)
+}
+
+/// Appends the head of a journal payload: version, first sequence number, time of ingestion.
+pub(super) fn put_payload_head(first: Sequence, ingested_at: Timestamp, out: &mut Vec<u8>) {
+    out.push(PAYLOAD_VERSION);
+    out.extend_from_slice(&first.0.to_le_bytes());
+    out.extend_from_slice(&ingested_at.micros().to_le_bytes());
+}
+
+/// Appends the head of a run of events of one organization.
+pub(super) fn put_run_head(organization: OrganizationId, count: u32, out: &mut Vec<u8>) {
+    out.extend_from_slice(organization.0.as_bytes());
+    out.extend_from_slice(&count.to_le_bytes());
+}
+
+/// Reads a journal payload; calls `apply` with every event in it.
+pub(super) fn read_payload<E: From<DecodeError>>(
+    payload: &[u8],
+    mut apply: impl FnMut(OrganizationId, Sequence, Timestamp, &[u8]) -> std::result::Result<(), E>,
+) -> std::result::Result<(), E> {
+    let mut reader = Reader(payload);
+    if reader.byte()? != PAYLOAD_VERSION {
+        return Err(DecodeError("its version is not 1").into());
+    }
+    let mut sequence = u64::from_le_bytes(reader.array()?);
+    let ingested_at = reader.timestamp()?;
+    while !reader.0.is_empty() {
+        let organization = OrganizationId(Uuid::from_bytes(reader.array()?));
+        for _ in 0..u32::from_le_bytes(reader.array()?) {
+            let length = u32::from_le_bytes(reader.array()?) as usize;
+            apply(organization, Sequence(sequence), ingested_at, reader.take(length)?)?;
+            sequence += 1;
+        }
+    }
+    Ok(())
+}
+
+/// Appends an event; returns where its external id stands.
+fn encode_event(event: &NewEvent<'_>, out: &mut Vec<u8>) -> Option<Range<u32>> {
+    let NewEvent {
+        name,
+        source,
+        customer,
+        timestamp,
+        external_id,
+        parent_id,
+        external_member_id,
+        metadata,
+    } = event;
+    let flag = |set: bool, flag: u8| if set { flag } else { 0 };
+    out.push(
+        flag(*source == EventSource::System, FLAG_SYSTEM)
+            | flag(matches!(customer, CustomerRef::Id(_)), FLAG_CUSTOMER_ID)
+            | flag(external_id.is_some(), FLAG_EXTERNAL_ID)
+            | flag(parent_id.is_some(), FLAG_PARENT_ID)
+            | flag(external_member_id.is_some(), FLAG_MEMBER_ID),
+    );
+    out.extend_from_slice(&timestamp.micros().to_le_bytes());
+    put_text(name, out);
+    match customer {
+        CustomerRef::Id(id) => out.extend_from_slice(id.0.as_bytes()),
+        CustomerRef::External(external_id) => put_text(external_id, out),
+    }
+    let external_id = external_id.as_ref().map(|text| {
+        put_text(text, out);
+        position(out) - position(text.as_bytes())..position(out)
+    });
+    parent_id.iter().chain(external_member_id).for_each(|text| put_text(text, out));
+    encode_metadata(metadata, out);
+    external_id
+}
+
+/// Reads an event; its texts borrow from the bytes.
+pub(super) fn decode_event(bytes: &[u8]) -> Result<NewEvent<'_>> {
+    let mut reader = Reader(bytes);
+    let flags = reader.byte()?;
+    let has = |flag: u8| flags & flag != 0;
+    let timestamp = reader.timestamp()?;
+    let name = Cow::Borrowed(reader.text()?);
+    let customer = if has(FLAG_CUSTOMER_ID) {
+        CustomerRef::Id(CustomerId(Uuid::from_bytes(reader.array()?)))
+    } else {
+        CustomerRef::External(Cow::Borrowed(reader.text()?))
+    };
+    let mut optional = |flag: u8| has(flag).then(|| reader.text().map(Cow::Borrowed)).transpose();
+    let external_id = optional(FLAG_EXTERNAL_ID)?;
+    let parent_id = optional(FLAG_PARENT_ID)?;
+    let external_member_id = optional(FLAG_MEMBER_ID)?;
+    let metadata = reader.metadata()?;
+    let source = if has(FLAG_SYSTEM) { EventSource::System } else { EventSource::User };
+    Ok(NewEvent {
+        name,
+        source,
+        customer,
+        timestamp,
+        external_id,
+        parent_id,
+        external_member_id,
+        metadata,
+    })
+}
+
+/// Appends metadata: a count, then keys and values.
+pub(super) fn encode_metadata(metadata: &Metadata<'_>, out: &mut Vec<u8>) {
+    let entries = metadata.iter();
+    put_varint(entries.len() as u64, out);
+    for (key, value) in entries {
+        put_text(key, out);
+        encode_value(value, out);
+    }
+}
+
+/// Reads what [`encode_metadata`] wrote.
+pub(super) fn decode_metadata(bytes: &[u8]) -> Result<Metadata<'_>> {
+    Reader(bytes).metadata()
+}
+
+/// Reads what [`encode_value`] wrote.
+pub(super) fn decode_value(bytes: &[u8]) -> Result<Value<'_>> {
+    Reader(bytes).value(0)
+}
+
+const TAG_NULL: u8 = 0;
+const TAG_FALSE: u8 = 1;
+const TAG_TRUE: u8 = 2;
+const TAG_INT: u8 = 3;
+const TAG_FLOAT: u8 = 4;
+const TAG_DECIMAL: u8 = 5;
+const TAG_BIG: u8 = 6;
+const TAG_TEXT: u8 = 7;
+const TAG_ARRAY: u8 = 8;
+const TAG_OBJECT: u8 = 9;
+
+/// Deeper values are refused on reading: nothing that can be ingested nests more than twice.
+const VALUE_LEVELS_MAX: usize = 64;
+
+/// Appends a value: a tag, then what it needs.
+pub(super) fn encode_value(value: &Value<'_>, out: &mut Vec<u8>) {
+    match value {
+        Value::Null => out.push(TAG_NULL),
+        Value::Bool(false) => out.push(TAG_FALSE),
+        Value::Bool(true) => out.push(TAG_TRUE),
+        Value::Number(Number::Int(value)) => {
+            out.push(TAG_INT);
+            put_varint(zigzag(*value), out);
+        }
+        Value::Number(Number::Float(value)) => {
+            out.push(TAG_FLOAT);
+            out.extend_from_slice(&value.to_bits().to_le_bytes());
+        }
+        Value::Number(Number::Decimal { mantissa, scale }) => {
+            out.extend_from_slice(&[TAG_DECIMAL, *scale]);
+            put_varint(zigzag(*mantissa), out);
+        }
+        Value::Number(Number::Big(digits)) => {
+            out.push(TAG_BIG);
+            put_text(digits, out);
+        }
+        Value::String(text) => {
+            out.push(TAG_TEXT);
+            put_text(text, out);
+        }
+        Value::Array(items) => {
+            out.push(TAG_ARRAY);
+            put_varint(items.len() as u64, out);
+            items.iter().for_each(|item| encode_value(item, out));
+        }
+        Value::Object(object) => {
+            out.push(TAG_OBJECT);
+            encode_metadata(object, out);
+        }
+    }
+}
+
+fn zigzag(value: i64) -> u64 {
+    (value << 1 ^ value >> 63).cast_unsigned()
+}
+
+fn unzigzag(value: u64) -> i64 {
+    (value >> 1).cast_signed() ^ -(value & 1).cast_signed()
+}
+
+fn put_varint(mut value: u64, out: &mut Vec<u8>) {
+    while value >= 0x80 {
+        out.push((value & 0x7f) as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+fn put_text(text: &str, out: &mut Vec<u8>) {
+    put_varint(text.len() as u64, out);
+    out.extend_from_slice(text.as_bytes());
+}
+
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, length: usize) -> Result<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(length).ok_or(DecodeError("it ends early"))?;
+        self.0 = rest;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
+        let (taken, rest) = self.0.split_first_chunk().ok_or(DecodeError("it ends early"))?;
+        self.0 = rest;
+        Ok(*taken)
+    }
+
+    fn byte(&mut self) -> Result<u8> {
+        self.array().map(|[byte]| byte)
+    }
+
+    fn varint(&mut self) -> Result<u64> {
+        let mut value = 0_u64;
+        for shift in (0..64).step_by(7) {
+            let byte = self.byte()?;
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return Ok(value);
+            }
+        }
+        Err(DecodeError("a number has more than ten bytes"))
+    }
+
+    fn length(&mut self) -> Result<usize> {
+        usize::try_from(self.varint()?).map_err(|_| DecodeError("a length is beyond this machine"))
+    }
+
+    fn text(&mut self) -> Result<&'a str> {
+        let length = self.length()?;
+        str::from_utf8(self.take(length)?).map_err(|_| DecodeError("a text is not UTF-8"))
+    }
+
+    fn timestamp(&mut self) -> Result<Timestamp> {
+        Timestamp::from_micros(i64::from_le_bytes(self.array()?))
+            .ok_or(DecodeError("a time is outside the years 1 to 9999"))
+    }
+
+    fn metadata(&mut self) -> Result<Metadata<'a>> {
+        self.object(0)
+    }
+
+    fn object(&mut self, level: usize) -> Result<Metadata<'a>> {
+        let count = self.length()?;
+        // A damaged count must not reserve memory that the bytes cannot fill.
+        let mut entries = Vec::with_capacity(count.min(self.0.len()));
+        for _ in 0..count {
+            entries.push((Cow::Borrowed(self.text()?), self.value(level + 1)?));
+        }
+        Ok(Metadata::from_distinct(entries))
+    }
+
+    fn value(&mut self, level: usize) -> Result<Value<'a>> {
+        if level > VALUE_LEVELS_MAX {
+            return Err(DecodeError("a value nests too deep"));
+        }
+        Ok(match self.byte()? {
+            TAG_NULL => Value::Null,
+            TAG_FALSE => Value::Bool(false),
+            TAG_TRUE => Value::Bool(true),
+            TAG_INT => Value::Number(Number::Int(unzigzag(self.varint()?))),
+            TAG_FLOAT => {
+                let value = f64::from_bits(u64::from_le_bytes(self.array()?));
+                Value::Number(Number::float(value).ok_or(DecodeError("a float is not finite"))?)
+            }
+            TAG_DECIMAL => {
+                let scale = self.byte()?;
+                let mantissa = unzigzag(self.varint()?);
+                Value::Number(
+                    Number::decimal(mantissa, scale).ok_or(DecodeError("a scale is over 12"))?,
+                )
+            }
+            TAG_BIG => Value::Number(
+                Number::integer(self.text()?).ok_or(DecodeError("an integer is not digits"))?,
+            ),
+            TAG_TEXT => Value::String(Cow::Borrowed(self.text()?)),
+            TAG_ARRAY => {
+                let count = self.length()?;
+                let mut items = Vec::with_capacity(count.min(self.0.len()));
+                for _ in 0..count {
+                    items.push(self.value(level + 1)?);
+                }
+                Value::Array(items)
+            }
+            TAG_OBJECT => Value::Object(self.object(level + 1)?),
+            _ => return Err(DecodeError("a value has an unknown tag")),
+        })
+    }
+}

@@ -1,0 +1,439 @@
+//! The one thread that writes events.
+//!
+//! Requests that wait at the same time share one journal record, hence one sync. Only after the
+//! sync are their events put where readers see them, and only then are the requests answered. It
+//! alone decides what is a duplicate, so two clients that send the same external id at once get
+//! exactly one `inserted`.
+
+use std::collections::HashSet;
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use floe_core::{
+    Customer, CustomerId, CustomerRef, EventSource, METER_CREDITED, METER_RESET, Metadata, Meter,
+    MeterId, NewEvent, Number, OrganizationId, Sequence, Timestamp, Value, carried_over,
+};
+use tokio::sync::oneshot;
+
+use super::codec::{self, EncodedEvents};
+use super::journal::Journal;
+use super::query::{self, SharedTail, read};
+use crate::port::{IngestReport, Result, StoreError};
+
+/// Requests that may wait to be written; further ones are refused.
+const WAITING_REQUESTS_MAX: usize = 4096;
+/// Bytes of encoded events that may wait to be written.
+const WAITING_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Bytes of encoded events after which a record takes no further request.
+const RECORD_BYTES_TARGET: usize = 16 * 1024 * 1024;
+/// Encoded events are at most twice their JSON, so the largest legal request fits a record.
+const _: () = assert!(
+    (RECORD_BYTES_TARGET + 2 * floe_core::limits::BODY_BYTES_MAX) as u64
+        <= super::journal::RECORD_BYTES_MAX
+);
+
+/// What the committer is asked to do.
+enum Command {
+    Ingest(Ingest),
+    Reset(Reset),
+    Close,
+}
+
+struct Ingest {
+    organization: OrganizationId,
+    tail: Arc<SharedTail>,
+    events: EncodedEvents,
+    /// Whether the events' timestamps are that of the commit.
+    stamp: bool,
+    reply: oneshot::Sender<Result<IngestReport>>,
+}
+
+struct Reset {
+    organization: OrganizationId,
+    tail: Arc<SharedTail>,
+    customer: Arc<Customer>,
+    meter: Arc<Meter>,
+    reply: oneshot::Sender<Result<()>>,
+}
+
+/// The committer, as others see it.
+#[derive(Debug)]
+pub(super) struct Committer {
+    sender: SyncSender<Command>,
+    shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What the committer's thread tells others.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    waiting_bytes: AtomicUsize,
+    tail_bytes: AtomicUsize,
+    poisoned: OnceLock<String>,
+}
+
+impl Shared {
+    /// Estimated bytes of the events in memory.
+    pub(super) fn tail_bytes(&self) -> usize {
+        self.tail_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Notes that an organization's events grew.
+    pub(super) fn add_tail_bytes(&self, bytes: usize) {
+        let total = self.tail_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        #[expect(clippy::cast_precision_loss, reason = "a gauge is an f64")]
+        metrics::gauge!("floe_tail_bytes").set(total as f64);
+    }
+
+    /// Why writing stopped, if it did.
+    pub(super) fn poisoned(&self) -> Option<&str> {
+        self.poisoned.get().map(String::as_str)
+    }
+}
+
+impl Committer {
+    /// Starts the thread, behind a journal that was just recovered.
+    pub(super) fn start(
+        journal: Journal,
+        next: Sequence,
+        last_ingested_at: Timestamp,
+        clock: fn() -> Timestamp,
+        shared: Arc<Shared>,
+    ) -> std::io::Result<Self> {
+        let (sender, receiver) = sync_channel(WAITING_REQUESTS_MAX);
+        let mut thread =
+            Thread { journal, next, last_ingested_at, clock, shared: Arc::clone(&shared) };
+        let thread =
+            std::thread::Builder::new().name("floe-committer".into()).spawn(move || {
+                thread.run(&receiver);
+                match thread.journal.close() {
+                    Ok(()) => tracing::debug!("the journal was closed"),
+                    Err(error) => tracing::error!(%error, "the journal was not closed cleanly"),
+                }
+            })?;
+        Ok(Self { sender, shared, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Hands events over; the answer comes when they are durable and visible.
+    pub(super) fn ingest(
+        &self,
+        organization: OrganizationId,
+        tail: Arc<SharedTail>,
+        events: EncodedEvents,
+        stamp: bool,
+        tail_bytes_max: usize,
+    ) -> Result<oneshot::Receiver<Result<IngestReport>>> {
+        let bytes = events.byte_len();
+        let waiting = self.shared.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
+        let (reply, answer) = oneshot::channel();
+        // In memory an event takes about twice its encoded size.
+        let refused = if self.shared.tail_bytes() + 2 * (waiting + bytes) > tail_bytes_max {
+            Err(StoreError::Full { limit_bytes: tail_bytes_max })
+        } else if waiting > 0 && waiting + bytes > WAITING_BYTES_MAX {
+            Err(StoreError::Busy)
+        } else {
+            self.send(Command::Ingest(Ingest { organization, tail, events, stamp, reply }))
+        };
+        if let Err(error) = refused {
+            self.shared.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
+            return Err(error);
+        }
+        Ok(answer)
+    }
+
+    /// Asks for a reset of a customer meter.
+    pub(super) fn reset(
+        &self,
+        organization: OrganizationId,
+        tail: Arc<SharedTail>,
+        customer: Arc<Customer>,
+        meter: Arc<Meter>,
+    ) -> Result<oneshot::Receiver<Result<()>>> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Command::Reset(Reset { organization, tail, customer, meter, reply }))?;
+        Ok(answer)
+    }
+
+    fn send(&self, command: Command) -> Result<()> {
+        if let Some(why) = self.shared.poisoned() {
+            return Err(StoreError::Poisoned(why.to_owned()));
+        }
+        self.sender.try_send(command).map_err(|error| match error {
+            TrySendError::Full(_) => StoreError::Busy,
+            TrySendError::Disconnected(_) => stopped(),
+        })
+    }
+
+    /// Writes what waits, closes the journal and ends the thread.
+    pub(super) fn close(&self) {
+        // A thread that has ended already needs no command.
+        let _ = self.sender.send(Command::Close);
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread
+            && thread.join().is_err()
+        {
+            tracing::error!("the committer panicked");
+        }
+    }
+}
+
+/// The answer of a committer that is no more.
+pub(super) fn stopped() -> StoreError {
+    StoreError::Poisoned("the committer has stopped".to_owned())
+}
+
+struct Thread {
+    journal: Journal,
+    next: Sequence,
+    last_ingested_at: Timestamp,
+    clock: fn() -> Timestamp,
+    shared: Arc<Shared>,
+}
+
+/// An [`Ingest`] whose duplicates are known.
+struct Checked {
+    request: Ingest,
+    /// Runs of events to keep.
+    keep: Vec<Range<usize>>,
+    inserted: usize,
+}
+
+impl Thread {
+    fn run(&mut self, receiver: &Receiver<Command>) {
+        while let Ok(command) = receiver.recv() {
+            let mut group = Vec::new();
+            let mut bytes = 0;
+            let mut next = Some(command);
+            while let Some(command) = next.take() {
+                match command {
+                    Command::Ingest(ingest) => {
+                        bytes += ingest.events.byte_len();
+                        group.push(ingest);
+                    }
+                    Command::Reset(reset) => {
+                        // It closes a window over all that came before it.
+                        self.commit(std::mem::take(&mut group));
+                        bytes = 0;
+                        self.reset(reset);
+                    }
+                    Command::Close => {
+                        self.commit(group);
+                        return;
+                    }
+                }
+                if bytes < RECORD_BYTES_TARGET {
+                    next = receiver.try_recv().ok();
+                }
+            }
+            self.commit(group);
+        }
+    }
+
+    /// The time of the next record: that of the clock, but never before an earlier record.
+    fn time(&self) -> Timestamp {
+        (self.clock)().max(self.last_ingested_at)
+    }
+
+    /// Writes the events of a group of requests as one record, shows them and answers.
+    fn commit(&mut self, group: Vec<Ingest>) {
+        if group.is_empty() {
+            return;
+        }
+        let began = Instant::now();
+        let ingested_at = self.time();
+        let group = check_duplicates(group, ingested_at);
+        let inserted: usize = group.iter().map(|checked| checked.inserted).sum();
+        let written = if inserted == 0 { Ok(()) } else { self.write(&group, ingested_at) };
+        let waited: usize = group.iter().map(|checked| checked.request.events.byte_len()).sum();
+        for checked in group {
+            let answer = match &written {
+                Ok(()) => Ok(self.show(&checked, ingested_at)),
+                Err(why) => Err(StoreError::Poisoned(why.clone())),
+            };
+            // A client that went away needs no answer.
+            let _ = checked.request.reply.send(answer);
+        }
+        self.shared.waiting_bytes.fetch_sub(waited, Ordering::Relaxed);
+        metrics::histogram!("floe_commit_seconds").record(began.elapsed().as_secs_f64());
+        #[expect(clippy::cast_precision_loss, reason = "a histogram is of f64")]
+        metrics::histogram!("floe_commit_events").record(inserted as f64);
+    }
+
+    /// Appends a record with the kept events and syncs it.
+    fn write(
+        &mut self,
+        group: &[Checked],
+        ingested_at: Timestamp,
+    ) -> std::result::Result<(), String> {
+        if let Some(why) = self.shared.poisoned() {
+            return Err(why.to_owned());
+        }
+        let mut head = Vec::with_capacity(32);
+        codec::put_payload_head(self.next, ingested_at, &mut head);
+        let mut heads = Vec::with_capacity(group.len());
+        for checked in group {
+            let mut head = Vec::with_capacity(20);
+            let count = u32::try_from(checked.inserted).unwrap_or(u32::MAX);
+            codec::put_run_head(checked.request.organization, count, &mut head);
+            heads.push(head);
+        }
+        let mut payload: Vec<&[u8]> = vec![&head];
+        for (checked, head) in group.iter().zip(&heads).filter(|(c, _)| c.inserted > 0) {
+            payload.push(head);
+            payload.extend(checked.keep.iter().map(|run| checked.request.events.run(run.clone())));
+        }
+        self.journal.append(&payload).map_err(|error| {
+            let why = describe(&error);
+            tracing::error!(error = %why, "writing events failed; no more are accepted");
+            let _ = self.shared.poisoned.set(why.clone());
+            why
+        })?;
+        self.last_ingested_at = ingested_at;
+        #[expect(clippy::cast_precision_loss, reason = "a gauge is an f64")]
+        metrics::gauge!("floe_journal_bytes").set(self.journal.bytes() as f64);
+        Ok(())
+    }
+
+    /// Puts a request's events where readers see them.
+    fn show(&mut self, checked: &Checked, ingested_at: Timestamp) -> IngestReport {
+        let Checked { request, keep, inserted } = checked;
+        if *inserted > 0 {
+            let mut tail = request.tail.write().unwrap_or_else(PoisonError::into_inner);
+            let before = tail.bytes();
+            for index in keep.iter().cloned().flatten() {
+                match codec::decode_event(request.events.event(index)) {
+                    Ok(event) => tail.push(self.next, ingested_at, &event),
+                    // It was encoded by this process a moment ago.
+                    Err(error) => tracing::error!(%error, "an event cannot be shown"),
+                }
+                self.next.0 += 1;
+            }
+            self.shared.add_tail_bytes(tail.bytes().saturating_sub(before));
+        }
+        let report = IngestReport {
+            inserted: *inserted as u64,
+            duplicates: (request.events.len() - inserted) as u64,
+        };
+        metrics::counter!("floe_events_ingested_total").increment(report.inserted);
+        metrics::counter!("floe_events_duplicate_total").increment(report.duplicates);
+        report
+    }
+
+    fn reset(&mut self, reset: Reset) {
+        let Reset { organization, tail, customer, meter, reply } = reset;
+        // Later than everything before it, so that the window it opens holds nothing of that.
+        let at = (self.clock)().max(self.last_ingested_at.next());
+        let windows = query::customer_meters(Some(&tail), &[&customer], &[&meter]);
+        let carried = windows
+            .iter()
+            .flatten()
+            .next()
+            .map_or(0, |window| carried_over(&window.consumed.finish(), &window.credits));
+        let mut events = EncodedEvents::default();
+        events.push(&system_event(METER_RESET, customer.id, meter.id, at, None, Vec::new()));
+        if carried > 0 {
+            events.push(&credit_event(customer.id, meter.id, carried, true, at, None));
+        }
+        let (answer, _) = oneshot::channel();
+        let count = events.len();
+        let request = Ingest { organization, tail, events, stamp: false, reply: answer };
+        let checked = Checked { request, keep: vec![0..count], inserted: count };
+        let group = [checked];
+        let written = self.write(&group, at).map_err(StoreError::Poisoned).map(|()| {
+            for checked in &group {
+                self.show(checked, at);
+            }
+        });
+        let _ = reply.send(written);
+    }
+}
+
+/// Decides which events are new: an external id counts once, in the order of the requests.
+fn check_duplicates(group: Vec<Ingest>, now: Timestamp) -> Vec<Checked> {
+    let mut checked: Vec<Checked> = group
+        .into_iter()
+        .map(|mut request| {
+            if request.stamp {
+                request.events.stamp(now);
+            }
+            Checked { request, keep: Vec::new(), inserted: 0 }
+        })
+        .collect();
+    let mut decisions = Vec::with_capacity(checked.len());
+    let mut in_group: HashSet<(OrganizationId, &[u8])> = HashSet::new();
+    for Checked { request, .. } in &checked {
+        let tail = read(&request.tail);
+        let mut keep: Vec<Range<usize>> = Vec::new();
+        for index in 0..request.events.len() {
+            let is_new = request.events.external_id(index).is_none_or(|external_id| {
+                tail.by_external_id(external_id).is_none()
+                    && in_group.insert((request.organization, external_id))
+            });
+            match keep.last_mut() {
+                Some(run) if is_new && run.end == index => run.end += 1,
+                _ if is_new => keep.push(index..index + 1),
+                _ => {}
+            }
+        }
+        decisions.push(keep);
+    }
+    for (checked, keep) in checked.iter_mut().zip(decisions) {
+        checked.inserted = keep.iter().map(ExactSizeIterator::len).sum();
+        checked.keep = keep;
+    }
+    checked
+}
+
+/// A `meter.credited` event (semantics section 12).
+pub(super) fn credit_event<'e>(
+    customer: CustomerId,
+    meter: MeterId,
+    units: i64,
+    rollover: bool,
+    at: Timestamp,
+    external_id: Option<&'e str>,
+) -> NewEvent<'e> {
+    let credit = vec![
+        ("units".into(), Value::Number(Number::Int(units))),
+        ("rollover".into(), Value::Bool(rollover)),
+    ];
+    system_event(METER_CREDITED, customer, meter, at, external_id, credit)
+}
+
+fn system_event<'e>(
+    name: &'e str,
+    customer: CustomerId,
+    meter: MeterId,
+    at: Timestamp,
+    external_id: Option<&'e str>,
+    more: Vec<(std::borrow::Cow<'e, str>, Value<'e>)>,
+) -> NewEvent<'e> {
+    let mut metadata = vec![("meter_id".into(), Value::String(meter.to_string().into()))];
+    metadata.extend(more);
+    NewEvent {
+        name: name.into(),
+        source: EventSource::System,
+        customer: CustomerRef::Id(customer),
+        timestamp: at,
+        external_id: external_id.map(Into::into),
+        parent_id: None,
+        external_member_id: None,
+        metadata: Metadata::from_distinct(metadata),
+    }
+}
+
+/// An error and all its causes, in one line.
+fn describe(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

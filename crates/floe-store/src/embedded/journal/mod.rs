@@ -1,0 +1,502 @@
+//! The journal: where an acknowledged event is, from the first moment on.
+//!
+//! It owns a folder of numbered files, and in them *records* of opaque bytes. One record is one
+//! group commit and one durable unit: [`Journal::append`] returns once the record is synced, and
+//! the next is written only then. So at most one unsynced record exists at any time, which is what
+//! lets [`Journal::open`] tell a torn tail (cut off, nobody was promised it) from damage (refused).
+//!
+//! It refuses to know what a payload means, to guess (a file that is missing, foreign, newer or
+//! damaged is named and left as it is), and to write again after a failed write or sync.
+//!
+//! The bytes on disk are described in `docs/format.md`.
+
+mod file;
+mod format;
+mod recover;
+#[cfg(test)]
+mod tests;
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use self::file::{JournalFile, Spare};
+use self::format::{
+    FILE_HEADER_BYTES, FileHeader, Kind, RECORD_HEADER_BYTES, RecordHeader, SLOT, SLOT_BYTES,
+    record_bytes,
+};
+use self::recover::{LastFile, Recovered};
+
+/// The largest payload of one record, in bytes.
+pub const RECORD_BYTES_MAX: u64 = format::RECORD_BYTES_MAX;
+/// The size of a file unless [`JournalOptions`] say otherwise, in bytes.
+pub const FILE_BYTES_DEFAULT: u64 = 64 * 1024 * 1024;
+/// Files are at least this large, in bytes: a header and a page of records.
+pub const FILE_BYTES_MIN: u64 = 2 * FILE_HEADER_BYTES;
+/// The first file has this many bytes, so that a new folder is ready at once; each further file is
+/// to have [`FILE_GROWTH`] times as many as the one before; the configured size is the limit.
+const FIRST_FILE_BYTES: u64 = 4 * 1024 * 1024;
+const FILE_GROWTH: u64 = 4;
+/// The next file is prepared once this part (1/n) of the current one is used.
+const SPARE_AFTER_PART: u64 = 4;
+/// A file that is needed before it is filled with zeros is taken as it is once this part (1/n) of
+/// them is there: a commit waits for no more, and there are at most so many times more files.
+const SPARE_ENOUGH_PART: u64 = 4;
+/// A record is written in pieces of this many bytes at most.
+const SCRATCH_BYTES: usize = 1024 * 1024;
+
+/// Called with a new file's number once the file is durable and before a record is put in it.
+///
+/// The owner records the number, durably, and hands it to the next [`Journal::open`].
+pub type OnNewFile = Box<dyn FnMut(u64) -> io::Result<()> + Send>;
+
+/// Whose journal it is; stands in every file's header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JournalIdentity {
+    /// The data folder's id.
+    pub folder_id: [u8; 16],
+    /// A check value of the folder's key: tells another key, and tells nothing about the key.
+    pub key_check: [u8; 8],
+}
+
+/// How a journal is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JournalOptions {
+    /// The size of a file in bytes, preallocated; less than [`FILE_BYTES_MIN`] counts as that.
+    ///
+    /// A file is larger if it holds a single record that does not fit, and the first files are
+    /// smaller.
+    pub file_bytes: u64,
+}
+
+impl Default for JournalOptions {
+    fn default() -> Self {
+        Self { file_bytes: FILE_BYTES_DEFAULT }
+    }
+}
+
+impl JournalOptions {
+    fn file_bytes(self) -> u64 {
+        self.file_bytes.max(FILE_BYTES_MIN)
+    }
+
+    /// The size that file `number` is preallocated to, if there is time.
+    fn bytes_of_file(self, number: u64) -> u64 {
+        let growth = (1..number)
+            .take(u64::BITS as usize)
+            .fold(FIRST_FILE_BYTES, |bytes, _| bytes.saturating_mul(FILE_GROWTH));
+        growth.min(self.file_bytes())
+    }
+}
+
+/// Why the journal cannot be opened or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum JournalError {
+    /// The operating system refused.
+    #[error("cannot {action} `{file}` of the journal")]
+    Io {
+        /// What was attempted, as a verb.
+        action: &'static str,
+        /// The file's name, or the folder's path.
+        file: String,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// Bytes are not what was written, and a crash does not explain it.
+    #[error("journal file {file} is corrupt at offset {offset}: {why}")]
+    Corrupt {
+        /// The file's name.
+        file: String,
+        /// Where in the file, in bytes.
+        offset: u64,
+        /// What was found there.
+        why: String,
+    },
+    /// A later Floe wrote the file.
+    #[error("journal file {file} has format {version}; this Floe reads up to {supported}")]
+    NewerFormat {
+        /// The file's name.
+        file: String,
+        /// The file's format version.
+        version: u32,
+        /// The highest format version that can be read.
+        supported: u32,
+    },
+    /// The file was put here from another data folder.
+    #[error("journal file {file} belongs to data folder {found}, not to this one, {expected}")]
+    WrongFolder {
+        /// The file's name.
+        file: String,
+        /// The id in the file, in hexadecimal digits.
+        found: String,
+        /// This folder's id, in hexadecimal digits.
+        expected: String,
+    },
+    /// The file was written when the folder had another key.
+    #[error("journal file {file} was written under a key with check value {found}, not {expected}")]
+    WrongKey {
+        /// The file's name.
+        file: String,
+        /// The check value in the file, in hexadecimal digits.
+        found: String,
+        /// The check value of this folder's key, in hexadecimal digits.
+        expected: String,
+    },
+    /// A file that must exist does not.
+    #[error("journal file {file} is missing; the catalog knows of files 1 to {known}")]
+    MissingFile {
+        /// The file's name.
+        file: String,
+        /// The number of the last file known to the owner.
+        known: u64,
+    },
+    /// A file exists, or holds records, that the owner has never heard of.
+    #[error("journal file {file} is not expected; the catalog knows of {known} files")]
+    UnexpectedFile {
+        /// The file's name.
+        file: String,
+        /// The number of the last file known to the owner.
+        known: u64,
+    },
+    /// The payload is too large; nothing was written, and the journal goes on.
+    #[error("a journal record must have at most {max} bytes, got {bytes}")]
+    RecordTooLarge {
+        /// The payload's size in bytes.
+        bytes: u64,
+        /// The largest size allowed, in bytes.
+        max: u64,
+    },
+    /// An earlier write or sync failed, so what the disk holds is unknown until the next open.
+    #[error("the journal takes no more records until it is opened again: {why}")]
+    Poisoned {
+        /// The first failure.
+        why: String,
+    },
+    /// The owner did not accept a record while it was replayed.
+    #[error("record {record} of the journal cannot be replayed")]
+    Replay {
+        /// The record's number.
+        record: u64,
+        /// The owner's error.
+        source: Box<dyn Error + Send + Sync>,
+    },
+}
+
+/// What [`Journal::open`] found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RecoveryReport {
+    /// Records replayed.
+    pub records: u64,
+    /// Number of the last record of any kind; 0 if there is none.
+    pub last_record: u64,
+    /// Files that the owner knew of.
+    pub files: u64,
+    /// Bytes of records in all files, headers and padding included.
+    pub bytes: u64,
+    /// The journal ends with a clean close (or has no records at all, see `last_record`).
+    pub clean_close: bool,
+    /// The unfinished record at the end that was cut off.
+    pub torn: Option<TornTail>,
+    /// Number of a file that was removed since its creation had not been finished.
+    pub removed_file: Option<u64>,
+}
+
+/// A record whose writing was cut short by a crash; it was never acknowledged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TornTail {
+    /// The file's name.
+    pub file: String,
+    /// Where the record began, in bytes.
+    pub offset: u64,
+    /// Bytes that were set to zero.
+    pub bytes: u64,
+}
+
+/// The journal of one data folder: opened once, written by one committer.
+///
+/// Dropping it without [`Journal::close`] is safe, and counts as a crash.
+pub struct Journal {
+    dir: PathBuf,
+    identity: JournalIdentity,
+    options: JournalOptions,
+    on_new_file: OnNewFile,
+    current: LastFile,
+    spare: Option<Spare>,
+    next_record: u64,
+    /// The last record is a clean close, so an open record goes before the next data.
+    closed: bool,
+    record_bytes: u64,
+    scratch: Vec<u8>,
+    poisoned: Option<String>,
+}
+
+impl fmt::Debug for Journal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Journal")
+            .field("dir", &self.dir)
+            .field("current", &self.current)
+            .field("next_record", &self.next_record)
+            .field("poisoned", &self.poisoned)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Journal {
+    /// Opens the journal in `dir`, and replays its records in order.
+    ///
+    /// `expect_files` is the highest number that `on_new_file` was ever called with, as the owner
+    /// has recorded it: 0 for a new journal, whose folder and first file are then created. The
+    /// numbers handed to `replay` rise, with gaps where the journal's own records stand.
+    ///
+    /// A record cut short by a crash is set to zeros. The last record is written and synced once
+    /// more, so whatever was replayed is durable when this returns. The caller sees to it that no
+    /// other process has the folder open.
+    ///
+    /// # Errors
+    ///
+    /// Any [`JournalError`] but `RecordTooLarge` and `Poisoned`. Unless it is `Io`, nothing on disk
+    /// was changed.
+    pub fn open<E>(
+        dir: &Path,
+        identity: &JournalIdentity,
+        expect_files: u64,
+        options: JournalOptions,
+        on_new_file: OnNewFile,
+        replay: impl FnMut(u64, &[u8]) -> Result<(), E>,
+    ) -> Result<(Self, RecoveryReport), JournalError>
+    where
+        E: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let Recovered { last, next_record, closed, report } =
+            recover::recover(dir, identity, expect_files, replay)?;
+        let mut on_new_file = on_new_file;
+        let current = match last {
+            Some(last) => last,
+            None => {
+                file::create_dir(dir)?;
+                let bytes = options.bytes_of_file(1);
+                let spare = Spare::later(dir, 1, bytes);
+                begin_file(dir, spare, bytes, next_record, identity, &mut on_new_file)?
+            }
+        };
+        let journal = Self {
+            dir: dir.to_owned(),
+            identity: *identity,
+            options,
+            on_new_file,
+            current,
+            spare: None,
+            next_record,
+            closed,
+            record_bytes: report.bytes,
+            scratch: Vec::new(),
+            poisoned: None,
+        };
+        Ok((journal, report))
+    }
+
+    /// Appends the concatenation of `payload` as one record, and returns its number once it is
+    /// durable.
+    ///
+    /// # Errors
+    ///
+    /// [`JournalError::RecordTooLarge`] leaves the journal as it was. After any other error the
+    /// record may or may not be found at the next open, and every further call answers
+    /// [`JournalError::Poisoned`].
+    pub fn append(&mut self, payload: &[&[u8]]) -> Result<u64, JournalError> {
+        self.check_not_poisoned()?;
+        let bytes = payload.iter().map(|part| part.len() as u64).sum();
+        if bytes > RECORD_BYTES_MAX {
+            return Err(JournalError::RecordTooLarge { bytes, max: RECORD_BYTES_MAX });
+        }
+        if self.closed {
+            // Synced by itself, so that after a clean close a torn tail is at most this slot.
+            self.write_or_poison(Kind::Open, &[])?;
+        }
+        let number = self.write_or_poison(Kind::Data, payload)?;
+        self.prepare_next_file();
+        Ok(number)
+    }
+
+    /// Bytes of records in all files, headers and padding included.
+    pub fn bytes(&self) -> u64 {
+        self.record_bytes
+    }
+
+    /// Number of files, which is also the number of the last one.
+    pub fn files(&self) -> u64 {
+        self.current.number
+    }
+
+    /// Why the journal takes no more records, if so.
+    pub fn poisoned(&self) -> Option<&str> {
+        self.poisoned.as_deref()
+    }
+
+    /// Writes a clean-close record and syncs it.
+    ///
+    /// At the next open, a damaged last record is then known for damage instead of being taken for
+    /// a torn tail.
+    ///
+    /// # Errors
+    ///
+    /// [`JournalError::Poisoned`], or the failure to write. Records appended before are durable
+    /// nevertheless.
+    pub fn close(mut self) -> Result<(), JournalError> {
+        self.check_not_poisoned()?;
+        // Nothing new since the last close, so restarts without work leave the files untouched.
+        if self.closed || self.next_record == 1 {
+            return Ok(());
+        }
+        self.write_or_poison(Kind::Close, &[])?;
+        Ok(())
+    }
+
+    fn check_not_poisoned(&self) -> Result<(), JournalError> {
+        match &self.poisoned {
+            Some(why) => Err(JournalError::Poisoned { why: why.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    fn write_or_poison(&mut self, kind: Kind, payload: &[&[u8]]) -> Result<u64, JournalError> {
+        let result = self.write(kind, payload);
+        if let Err(error) = &result {
+            self.poisoned = Some(match error.source() {
+                Some(source) => format!("{error}: {source}"),
+                None => error.to_string(),
+            });
+        }
+        result
+    }
+
+    /// Writes and syncs one record. After an error the state of the file is unknown.
+    fn write(&mut self, kind: Kind, payload: &[&[u8]]) -> Result<u64, JournalError> {
+        let mut payload_bytes = 0;
+        let mut payload_crc = 0;
+        for part in payload {
+            payload_bytes += part.len() as u64;
+            payload_crc = crc32c::crc32c_append(payload_crc, part);
+        }
+        let bytes = record_bytes(payload_bytes);
+        // The close record keeps a slot in every file, so that closing never begins a new one.
+        let empty = self.current.position == FILE_HEADER_BYTES;
+        let fits = self.current.position + bytes + SLOT_BYTES <= self.current.capacity;
+        // Into an empty file any record goes, past its preallocated end if need be: it would make
+        // little sense to fill those blocks with zeros only to overwrite them at once.
+        if kind != Kind::Close && !fits && !empty {
+            self.begin_next_file()?;
+        }
+
+        let number = self.next_record;
+        let payload_bytes = u32::try_from(payload_bytes).map_err(|_| {
+            JournalError::RecordTooLarge { bytes: payload_bytes, max: RECORD_BYTES_MAX }
+        })?;
+        let header = RecordHeader::new(kind, number, payload_bytes, payload_crc);
+        let end = self.current.position + bytes;
+        let mut sink = Sink {
+            file: &self.current.file,
+            at: self.current.position,
+            scratch: &mut self.scratch,
+        };
+        sink.put(&header.encode(self.current.salt))?;
+        for part in payload {
+            sink.put(part)?;
+        }
+        let padding = bytes - RECORD_HEADER_BYTES as u64 - u64::from(payload_bytes);
+        sink.put(&[0; SLOT][..usize::try_from(padding).unwrap_or(0)])?;
+        let written = sink.flush()?;
+        assert_eq!(written, end, "a record takes the bytes that were counted for it");
+        self.current.file.sync_data()?;
+
+        self.current.position = end;
+        self.current.capacity = self.current.capacity.max(end);
+        self.next_record += 1;
+        self.closed = kind == Kind::Close;
+        self.record_bytes += bytes;
+        Ok(number)
+    }
+
+    /// Starts to make the next file once a part of the current one is used, so that no commit has
+    /// to wait for the writing of its zeros.
+    fn prepare_next_file(&mut self) {
+        let LastFile { position, capacity, number, .. } = self.current;
+        if self.spare.is_none() && position >= capacity / SPARE_AFTER_PART {
+            let bytes = self.options.bytes_of_file(number + 1);
+            self.spare = Some(Spare::start(&self.dir, number + 1, bytes));
+        }
+    }
+
+    fn begin_next_file(&mut self) -> Result<(), JournalError> {
+        let bytes = self.options.bytes_of_file(self.current.number + 1);
+        let spare = match self.spare.take() {
+            Some(spare) => spare,
+            None => Spare::later(&self.dir, self.current.number + 1, bytes),
+        };
+        let enough = (bytes / SPARE_ENOUGH_PART).max(FILE_BYTES_MIN);
+        let (record, identity) = (self.next_record, &self.identity);
+        self.current =
+            begin_file(&self.dir, spare, enough, record, identity, &mut self.on_new_file)?;
+        Ok(())
+    }
+}
+
+/// Makes `spare` the journal's last file, and tells the owner.
+fn begin_file(
+    dir: &Path,
+    mut spare: Spare,
+    bytes_min: u64,
+    first_record: u64,
+    identity: &JournalIdentity,
+    on_new_file: &mut OnNewFile,
+) -> Result<LastFile, JournalError> {
+    let number = spare.number();
+    let mut salt = [0; 8];
+    getrandom::fill(&mut salt).map_err(|error| JournalError::Io {
+        action: "draw a random salt for",
+        file: file::file_name(number),
+        source: io::Error::other(error.to_string()),
+    })?;
+    let salt = u64::from_le_bytes(salt);
+    let (file, file_bytes) = spare.fill(bytes_min)?;
+    let header = FileHeader { file: number, first_record, file_bytes, identity: *identity, salt };
+    let file = spare.publish(dir, file, &header)?;
+    on_new_file(number).map_err(|source| JournalError::Io {
+        action: "record the existence of",
+        file: file.name.clone(),
+        source,
+    })?;
+    Ok(LastFile { file, number, salt, position: FILE_HEADER_BYTES, capacity: file_bytes })
+}
+
+/// Gathers small pieces into few writes, in a bounded buffer.
+struct Sink<'a> {
+    file: &'a JournalFile,
+    at: u64,
+    scratch: &'a mut Vec<u8>,
+}
+
+impl Sink<'_> {
+    fn put(&mut self, mut bytes: &[u8]) -> Result<(), JournalError> {
+        while !bytes.is_empty() {
+            let room = SCRATCH_BYTES - self.scratch.len();
+            let (now, later) = bytes.split_at(room.min(bytes.len()));
+            self.scratch.extend_from_slice(now);
+            bytes = later;
+            if self.scratch.len() == SCRATCH_BYTES {
+                self.flush()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what was gathered, and returns the offset behind it.
+    fn flush(&mut self) -> Result<u64, JournalError> {
+        self.file.write_at(self.scratch, self.at)?;
+        self.at += self.scratch.len() as u64;
+        self.scratch.clear();
+        Ok(self.at)
+    }
+}

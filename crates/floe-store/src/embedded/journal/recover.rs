@@ -1,0 +1,484 @@
+//! Opening a journal: check every file, replay every record, cut off a torn tail or refuse.
+//!
+//! IMPORTANT: nothing on disk is changed until every file was found in order.
+
+use std::error::Error;
+use std::path::Path;
+
+use super::file::{self, CHUNK_BYTES, JournalFile, Listing};
+use super::format::{
+    FILE_HEADER_BYTES, FILE_HEADER_PAGE, FORMAT_VERSION, FileHeader, FileHeaderFault, Kind,
+    RECORD_BYTES_MAX, RECORD_HEADER_BYTES, RecordHeader, SLOT, SLOT_BYTES, record_bytes,
+};
+use super::{JournalError, JournalIdentity, RecoveryReport, TornTail};
+
+/// Small records are read from the disk in pieces of this size.
+const READ_AHEAD_BYTES: usize = 128 * 1024;
+
+/// Where writing goes on, and what was found.
+#[derive(Debug)]
+pub(super) struct Recovered {
+    /// The last file and its header; none if the journal has no file yet.
+    pub(super) last: Option<LastFile>,
+    pub(super) next_record: u64,
+    /// The last record is a clean close.
+    pub(super) closed: bool,
+    pub(super) report: RecoveryReport,
+}
+
+#[derive(Debug)]
+pub(super) struct LastFile {
+    pub(super) file: JournalFile,
+    pub(super) number: u64,
+    pub(super) salt: u64,
+    /// Where the next record goes.
+    pub(super) position: u64,
+    /// The file's length, zeros included.
+    pub(super) capacity: u64,
+}
+
+pub(super) fn recover<E>(
+    dir: &Path,
+    identity: &JournalIdentity,
+    expect_files: u64,
+    mut replay: impl FnMut(u64, &[u8]) -> Result<(), E>,
+) -> Result<Recovered, JournalError>
+where
+    E: Into<Box<dyn Error + Send + Sync>>,
+{
+    let listing = file::list(dir)?;
+    check_names(&listing, expect_files)?;
+
+    let mut headers = Vec::new();
+    for number in 1..=expect_files {
+        headers.push(read_header(&JournalFile::open(dir, number)?, number, identity)?);
+    }
+    let leftover = match listing.files.last() {
+        Some(&number) if number > expect_files => Some(Leftover::examine(dir, number, identity)?),
+        _ => None,
+    };
+
+    let mut replayer = Replayer {
+        next_record: 1,
+        last_kind: None,
+        payload: Vec::new(),
+        replay: |number, payload: &[u8]| {
+            replay(number, payload)
+                .map_err(|error| JournalError::Replay { record: number, source: error.into() })
+        },
+        report: RecoveryReport { files: expect_files, ..RecoveryReport::default() },
+    };
+    let mut last = None;
+    let mut following = headers.iter().skip(1).map(|header| Some(header.first_record)).chain([
+        // A file is begun only after the last record of the one before it is durable, so even a
+        // leftover tells where the records before it end.
+        leftover.as_ref().and_then(|leftover| leftover.first_record),
+    ]);
+    for header in &headers {
+        let file = JournalFile::open(dir, header.file)?;
+        last = Some(replayer.file(file, header, following.next().flatten())?);
+    }
+
+    let Replayer { next_record, last_kind, report, .. } = replayer;
+    let mut report = report;
+    let last = match last {
+        Some(read) => Some(settle(read, &mut report)?),
+        None => None,
+    };
+    if let Some(leftover) = &leftover {
+        file::remove(&dir.join(file::file_name(leftover.number)))?;
+        report.removed_file = Some(leftover.number);
+    }
+    for spare in &listing.spares {
+        file::remove(spare)?;
+    }
+    if leftover.is_some() || !listing.spares.is_empty() {
+        file::sync_dir(dir)?;
+    }
+    let closed = last_kind == Some(Kind::Close);
+    report.clean_close = closed;
+    report.last_record = next_record - 1;
+    Ok(Recovered { last, next_record, closed, report })
+}
+
+/// Files 1 to `expect_files` must be there; one more may be, and no other.
+fn check_names(listing: &Listing, expect_files: u64) -> Result<(), JournalError> {
+    for (at, &number) in (1..).zip(&listing.files) {
+        if number == 0 || number > expect_files.saturating_add(1) {
+            return Err(JournalError::UnexpectedFile {
+                file: file::file_name(number),
+                known: expect_files,
+            });
+        }
+        if number != at && at <= expect_files {
+            return Err(missing(at, expect_files));
+        }
+    }
+    let found = listing.files.len() as u64;
+    if found < expect_files {
+        return Err(missing(found + 1, expect_files));
+    }
+    Ok(())
+}
+
+fn missing(number: u64, known: u64) -> JournalError {
+    JournalError::MissingFile { file: file::file_name(number), known }
+}
+
+fn read_header(
+    file: &JournalFile,
+    number: u64,
+    identity: &JournalIdentity,
+) -> Result<FileHeader, JournalError> {
+    let mut page = [0; FILE_HEADER_PAGE];
+    file.read_at(&mut page, 0)?;
+    let header = FileHeader::decode(&page).map_err(|fault| match fault {
+        FileHeaderFault::Newer(version) => JournalError::NewerFormat {
+            file: file.name.clone(),
+            version,
+            supported: FORMAT_VERSION,
+        },
+        FileHeaderFault::Damaged(why) => corrupt(file, 0, why),
+    })?;
+    if header.identity.folder_id != identity.folder_id {
+        return Err(JournalError::WrongFolder {
+            file: file.name.clone(),
+            found: hex(&header.identity.folder_id),
+            expected: hex(&identity.folder_id),
+        });
+    }
+    if header.identity.key_check != identity.key_check {
+        return Err(JournalError::WrongKey {
+            file: file.name.clone(),
+            found: hex(&header.identity.key_check),
+            expected: hex(&identity.key_check),
+        });
+    }
+    // The length was durable before the file got its name, so no crash makes it shorter.
+    let bytes = file.len()?;
+    if bytes < header.file_bytes {
+        let why = format!("the file ends here, but it was made with {} bytes", header.file_bytes);
+        return Err(corrupt(file, bytes, why));
+    }
+    if header.file != number {
+        return Err(corrupt(file, 0, format!("its header says that it is file {}", header.file)));
+    }
+    Ok(header)
+}
+
+fn corrupt(file: &JournalFile, offset: u64, why: impl Into<String>) -> JournalError {
+    JournalError::Corrupt { file: file.name.clone(), offset, why: why.into() }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// A file that was created when the process ended before its owner had recorded it.
+#[derive(Debug)]
+struct Leftover {
+    number: u64,
+    /// Known if its header was finished.
+    first_record: Option<u64>,
+}
+
+impl Leftover {
+    fn examine(dir: &Path, number: u64, identity: &JournalIdentity) -> Result<Self, JournalError> {
+        let file = JournalFile::open(dir, number)?;
+        let mut page = [0; FILE_HEADER_PAGE];
+        file.read_at(&mut page, 0)?;
+        let first_record = match read_header(&file, number, identity) {
+            Ok(header) => Some(header.first_record),
+            Err(JournalError::Corrupt { .. }) if FileHeader::may_be_unfinished(&page) => None,
+            Err(error) => return Err(error),
+        };
+        // No record is written to a file before its owner has recorded it: if one is there, it is
+        // the owner's memory that is old, and removing the file would lose records.
+        let tail = scan_tail(&file, FILE_HEADER_BYTES, file.len()?, None)?;
+        if tail.nonzero_end > FILE_HEADER_BYTES {
+            return Err(JournalError::UnexpectedFile { file: file.name, known: number - 1 });
+        }
+        Ok(Self { number, first_record })
+    }
+}
+
+/// A file whose records were all replayed.
+#[derive(Debug)]
+struct ReadFile {
+    last: LastFile,
+    /// Offset and bytes of its last record.
+    last_record: Option<(u64, u64)>,
+    torn: Option<TornTail>,
+}
+
+struct Replayer<R> {
+    next_record: u64,
+    last_kind: Option<Kind>,
+    payload: Vec<u8>,
+    replay: R,
+    report: RecoveryReport,
+}
+
+/// What stands where a record is expected.
+enum Found {
+    Record {
+        kind: Kind,
+        bytes: u64,
+    },
+    /// `extent`: bytes of the record, if its header is right and only its payload is not.
+    Invalid {
+        why: &'static str,
+        extent: Option<u64>,
+    },
+}
+
+impl<R: FnMut(u64, &[u8]) -> Result<(), JournalError>> Replayer<R> {
+    /// Replays one file. `following` is the first record of the next file, if there is one.
+    fn file(
+        &mut self,
+        file: JournalFile,
+        header: &FileHeader,
+        following: Option<u64>,
+    ) -> Result<ReadFile, JournalError> {
+        if header.first_record != self.next_record {
+            let why = format!(
+                "it begins with record {}, but record {} is due",
+                header.first_record, self.next_record
+            );
+            return Err(corrupt(&file, 0, why));
+        }
+        let capacity = file.len()?;
+        let mut reader = Reader::new(&file, capacity);
+        let mut position = FILE_HEADER_BYTES;
+        let mut last_record = None;
+        let mut torn = None;
+        while following != Some(self.next_record) {
+            match self.record(&mut reader, header.salt, position)? {
+                Found::Record { kind, bytes } => {
+                    last_record = Some((position, bytes));
+                    position += bytes;
+                    self.report.bytes += bytes;
+                    self.last_kind = Some(kind);
+                    self.next_record += 1;
+                }
+                Found::Invalid { why, .. } if following.is_some() => {
+                    let why = format!("record {} is due, but {why}", self.next_record);
+                    return Err(corrupt(&file, position, why));
+                }
+                Found::Invalid { why, extent } => {
+                    torn = self.tail(&file, header.salt, position, capacity, why, extent)?;
+                    break;
+                }
+            }
+        }
+        let last = LastFile { file, number: header.file, salt: header.salt, position, capacity };
+        Ok(ReadFile { last, last_record, torn })
+    }
+
+    fn record(
+        &mut self,
+        reader: &mut Reader<'_>,
+        salt: u64,
+        position: u64,
+    ) -> Result<Found, JournalError> {
+        let mut bytes = [0; RECORD_HEADER_BYTES];
+        reader.read(&mut bytes, position)?;
+        let Some(header) = RecordHeader::decode(&bytes, salt) else {
+            let why = if bytes == [0; RECORD_HEADER_BYTES] {
+                "there are zeros"
+            } else {
+                "its header is damaged"
+            };
+            return Ok(Found::Invalid { why, extent: None });
+        };
+        // From here on the header is as it was written, so what is wrong in it is no torn write.
+        let RecordHeader { kind, number, payload_bytes, payload_crc } = header;
+        let refuse = |why: String| Err(corrupt(reader.file, position, why));
+        if number != self.next_record {
+            return refuse(format!("record {} is due, but this is {number}", self.next_record));
+        }
+        let Some(kind) = Kind::from_byte(kind) else {
+            return refuse(format!("record {number} has the unknown kind {kind}"));
+        };
+        if u64::from(payload_bytes) > RECORD_BYTES_MAX || (kind != Kind::Data && payload_bytes != 0)
+        {
+            return refuse(format!("record {number} cannot have {payload_bytes} bytes"));
+        }
+        let extent = record_bytes(payload_bytes.into());
+        let payload_at = position + RECORD_HEADER_BYTES as u64;
+        if payload_at + u64::from(payload_bytes) > reader.file_bytes {
+            let why = "the file ends within it";
+            return Ok(Found::Invalid { why, extent: Some(extent) });
+        }
+        self.payload.resize(payload_bytes as usize, 0);
+        reader.read(&mut self.payload, payload_at)?;
+        if crc32c::crc32c(&self.payload) != payload_crc {
+            let why = "its payload's checksum is wrong";
+            return Ok(Found::Invalid { why, extent: Some(extent) });
+        }
+        if kind == Kind::Data {
+            (self.replay)(number, &self.payload)?;
+            self.report.records += 1;
+        }
+        Ok(Found::Record { kind, bytes: extent })
+    }
+
+    /// Judges what follows the last valid record of the last file: nothing, a torn tail, or damage.
+    fn tail(
+        &self,
+        file: &JournalFile,
+        salt: u64,
+        position: u64,
+        capacity: u64,
+        why: &str,
+        extent: Option<u64>,
+    ) -> Result<Option<TornTail>, JournalError> {
+        let due = self.next_record;
+        let tail = scan_tail(file, position, capacity, Some((salt, due)))?;
+        if let Some((offset, number)) = tail.later {
+            let why = format!(
+                "record {due} is due, but {why}; it is no torn tail, since record {number} stands \
+                 at offset {offset}"
+            );
+            return Err(corrupt(file, position, why));
+        }
+        if tail.nonzero_end == position {
+            return Ok(None);
+        }
+        // At most one record is ever unsynced, so behind it there are the zeros of preallocation.
+        if let Some(extent) = extent
+            && tail.nonzero_end > position + extent
+        {
+            let why = format!(
+                "record {due} is due, but {why}; it is no torn tail, since bytes up to offset {} \
+                 follow it",
+                tail.nonzero_end
+            );
+            return Err(corrupt(file, position, why));
+        }
+        // After a clean close the first thing written is an open record, synced by itself. An
+        // unfinished one fits its slot, and nobody was promised anything about it.
+        if self.last_kind == Some(Kind::Close) && tail.nonzero_end > position + SLOT_BYTES {
+            let why = format!(
+                "the journal was closed before this offset, yet bytes up to offset {} follow, and \
+                 {why} where record {due} would be",
+                tail.nonzero_end
+            );
+            return Err(corrupt(file, position, why));
+        }
+        let bytes = tail.nonzero_end - position;
+        Ok(Some(TornTail { file: file.name.clone(), offset: position, bytes }))
+    }
+}
+
+/// Zeros a torn tail, and makes sure that what was replayed is on the disk and not in a cache alone.
+fn settle(read: ReadFile, report: &mut RecoveryReport) -> Result<LastFile, JournalError> {
+    let ReadFile { last, last_record, torn } = read;
+    if let Some(torn) = &torn {
+        last.file.write_zeros(torn.offset, torn.offset + torn.bytes)?;
+    }
+    // The last record may have been written but never synced: the process was killed in between,
+    // or its sync failed, after which the kernel may show bytes as clean that never reached the
+    // disk. It counts from now on, so it is written again, which makes its pages dirty, and synced.
+    if let Some((offset, bytes)) = last_record {
+        let end = (offset + bytes).min(last.capacity);
+        let mut buffer = vec![0; CHUNK_BYTES];
+        let mut at = offset;
+        while at < end {
+            let left = usize::try_from(end - at).unwrap_or(usize::MAX);
+            let chunk = &mut buffer[..left.min(CHUNK_BYTES)];
+            last.file.read_at(chunk, at)?;
+            last.file.write_at(chunk, at)?;
+            at += chunk.len() as u64;
+        }
+    }
+    last.file.sync_data()?;
+    report.torn = torn;
+    Ok(last)
+}
+
+#[derive(Debug)]
+struct Tail {
+    /// One past the last byte that is not zero; where the scan began if there is none.
+    nonzero_end: u64,
+    /// Offset and number of the first valid record header with a number greater than the one due.
+    later: Option<(u64, u64)>,
+}
+
+/// Scans `from` (a multiple of the slot) to the end of the file; `headers` is (salt, number due).
+fn scan_tail(
+    file: &JournalFile,
+    from: u64,
+    file_bytes: u64,
+    headers: Option<(u64, u64)>,
+) -> Result<Tail, JournalError> {
+    let mut tail = Tail { nonzero_end: from, later: None };
+    let mut buffer = vec![0; CHUNK_BYTES];
+    let mut at = from;
+    while at < file_bytes {
+        file.read_at(&mut buffer, at)?;
+        if let Some(last) = last_nonzero(&buffer) {
+            tail.nonzero_end = at + last as u64 + 1;
+            if let (Some((salt, due)), None) = (headers, tail.later) {
+                let slots = buffer.chunks_exact(SLOT);
+                tail.later = (at..).step_by(SLOT).zip(slots).find_map(|(offset, slot)| {
+                    let header = RecordHeader::decode(slot, salt)?;
+                    (header.number > due).then_some((offset, header.number))
+                });
+            }
+        }
+        at += CHUNK_BYTES as u64;
+    }
+    Ok(tail)
+}
+
+fn last_nonzero(bytes: &[u8]) -> Option<usize> {
+    if file::is_zero(bytes) {
+        return None;
+    }
+    let slot = bytes.chunks(SLOT).rposition(|slot| !file::is_zero(slot))?;
+    let end = bytes.len().min((slot + 1) * SLOT);
+    bytes[..end].iter().rposition(|&byte| byte != 0)
+}
+
+/// Reads a file front to back through one buffer; a large read goes past the buffer.
+struct Reader<'a> {
+    file: &'a JournalFile,
+    file_bytes: u64,
+    buffer: Vec<u8>,
+    /// Where in the file the buffer begins; it holds nothing if empty.
+    buffer_at: u64,
+}
+
+impl<'a> Reader<'a> {
+    fn new(file: &'a JournalFile, file_bytes: u64) -> Self {
+        Self { file, file_bytes, buffer: Vec::new(), buffer_at: 0 }
+    }
+
+    fn read(&mut self, target: &mut [u8], at: u64) -> Result<(), JournalError> {
+        let skipped = usize::try_from(at.saturating_sub(self.buffer_at)).unwrap_or(usize::MAX);
+        let buffered = match self.buffer.get(skipped..) {
+            Some(bytes) if at >= self.buffer_at => &bytes[..bytes.len().min(target.len())],
+            _ => &[],
+        };
+        let (front, rest) = target.split_at_mut(buffered.len());
+        front.copy_from_slice(buffered);
+        let rest_at = at + front.len() as u64;
+        if rest.len() >= READ_AHEAD_BYTES {
+            self.file.read_at(rest, rest_at)?;
+        } else if !rest.is_empty() {
+            self.buffer.resize(READ_AHEAD_BYTES, 0);
+            // IMPORTANT: should the read fail, the buffer counts as empty.
+            self.buffer_at = u64::MAX;
+            self.file.read_at(&mut self.buffer, rest_at)?;
+            self.buffer_at = rest_at;
+            rest.copy_from_slice(&self.buffer[..rest.len()]);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,776 @@
+//! What an acknowledged record survives, and what the journal refuses by name.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+use super::*;
+
+const IDENTITY: JournalIdentity = JournalIdentity { folder_id: [7; 16], key_check: [9; 8] };
+const SMALL: JournalOptions = JournalOptions { file_bytes: 16 * 1024 };
+const HEADER: u64 = FILE_HEADER_BYTES;
+
+/// In memory if there is such a folder: these tests sync some thousand times.
+fn folder() -> TempDir {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap()
+}
+
+/// A folder with a journal, and its owner's memory of how many files there are.
+struct Owner {
+    dir: TempDir,
+    known: Arc<Mutex<u64>>,
+}
+
+type Opened = (Journal, RecoveryReport, Vec<Vec<u8>>);
+
+impl Owner {
+    fn new() -> Self {
+        Self { dir: folder(), known: Arc::default() }
+    }
+
+    fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    fn known(&self) -> u64 {
+        *self.known.lock().unwrap()
+    }
+
+    fn hook(&self) -> OnNewFile {
+        let known = Arc::clone(&self.known);
+        Box::new(move |number| {
+            let mut known = known.lock().unwrap();
+            assert_eq!(number, *known + 1, "files are announced in order");
+            *known = number;
+            Ok(())
+        })
+    }
+
+    fn try_open(&self) -> Result<Opened, JournalError> {
+        let mut records = Vec::new();
+        let mut last = 0;
+        let (journal, report) = Journal::open(
+            self.path(),
+            &IDENTITY,
+            self.known(),
+            SMALL,
+            self.hook(),
+            |number, payload| {
+                assert!(number > last, "numbers rise");
+                last = number;
+                records.push(payload.to_vec());
+                Ok::<_, Infallible>(())
+            },
+        )?;
+        assert_eq!(report.records, records.len() as u64);
+        assert_eq!(report.bytes, journal.bytes());
+        Ok((journal, report, records))
+    }
+
+    fn open(&self) -> Opened {
+        self.try_open().unwrap()
+    }
+
+    /// Opens, appends and drops, as a process that is killed does.
+    fn run(&self, payloads: &[Vec<u8>]) {
+        let (mut journal, ..) = self.open();
+        for payload in payloads {
+            journal.append(&[payload]).unwrap();
+        }
+    }
+
+    fn run_and_close(&self, payloads: &[Vec<u8>]) {
+        self.run(payloads);
+        self.open().0.close().unwrap();
+    }
+
+    fn file(&self, number: u64) -> std::path::PathBuf {
+        self.path().join(file::file_name(number))
+    }
+
+    fn poke(&self, number: u64, offset: u64, bytes: &[u8]) {
+        let file = File::options().write(true).open(self.file(number)).unwrap();
+        file.write_all_at(bytes, offset).unwrap();
+    }
+
+    fn flip(&self, number: u64, offset: u64, bit: u32) {
+        let mut bytes = fs::read(self.file(number)).unwrap();
+        bytes[usize::try_from(offset).unwrap()] ^= 1 << bit;
+        fs::write(self.file(number), bytes).unwrap();
+    }
+
+    /// A second owner whose folder has the same bytes.
+    fn copy(&self) -> Self {
+        let copy = Self::new();
+        for entry in fs::read_dir(self.path()).unwrap() {
+            let entry = entry.unwrap();
+            fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
+        }
+        *copy.known.lock().unwrap() = self.known();
+        copy
+    }
+
+    fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = fs::read_dir(self.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[track_caller]
+    fn refused(&self) -> String {
+        match self.try_open() {
+            Ok((_, report, _)) => panic!("opened: {report:?}"),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    /// Goes on after a recovery: everything is still there after two more appends and opens.
+    #[track_caller]
+    fn goes_on_after(&self, expected: &[Vec<u8>]) {
+        let (mut journal, _, records) = self.open();
+        assert!(records == expected, "records differ after recovery");
+        journal.append(&[b"one ", b"more"]).unwrap();
+        drop(journal);
+        let (_, report, records) = self.open();
+        assert_eq!(report.torn, None);
+        assert!(records[..expected.len()] == *expected);
+        assert_eq!(records[expected.len()..], [b"one more".to_vec()]);
+    }
+}
+
+/// Bytes without zeros, so that zeroing any of them changes them.
+fn payload(seed: u64, len: usize) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    (0..len)
+        .map(|_| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state.to_le_bytes()[0].max(1)
+        })
+        .collect()
+}
+
+fn payloads(lens: &[usize]) -> Vec<Vec<u8>> {
+    (1..).zip(lens).map(|(seed, &len)| payload(seed, len)).collect()
+}
+
+/// Offset of each record and the end, for records of these lengths from the start of a file.
+fn offsets(lens: &[usize]) -> Vec<u64> {
+    let mut offsets = vec![HEADER];
+    for &len in lens {
+        offsets.push(offsets[offsets.len() - 1] + record_bytes(len as u64));
+    }
+    offsets
+}
+
+fn is_corrupt_at(message: &str, file: u64, offset: u64) -> bool {
+    message.starts_with(&format!("journal file {file:06}.log is corrupt at offset {offset}:"))
+}
+
+#[test]
+fn what_is_appended_is_replayed_in_order() {
+    let owner = Owner::new();
+    let (mut journal, report, records) = owner.open();
+    assert_eq!((report, records), (RecoveryReport::default(), vec![]));
+    assert_eq!((journal.files(), journal.bytes(), owner.known()), (1, 0, 1));
+    assert_eq!(journal.append(&[b"a", b"", b"bc"]).unwrap(), 1);
+    assert_eq!(journal.append(&[]).unwrap(), 2);
+    assert_eq!(journal.append(&[&payload(1, 5000)]).unwrap(), 3);
+    assert_eq!(journal.bytes(), 64 + 64 + 5056);
+    drop(journal);
+    let (_, report, records) = owner.open();
+    assert_eq!(records, [b"abc".to_vec(), vec![], payload(1, 5000)]);
+    assert_eq!((report.last_record, report.clean_close, report.torn), (3, false, None));
+}
+
+#[test]
+fn an_absent_folder_is_created_with_its_parents() {
+    let parent = folder();
+    let dir = parent.path().join("a/b/journal");
+    let hook = || -> OnNewFile { Box::new(|_| Ok(())) };
+    let none = |_: u64, _: &[u8]| Ok::<_, Infallible>(());
+    let error = Journal::open(&dir, &IDENTITY, 1, SMALL, hook(), none).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "journal file 000001.log is missing; the catalog knows of files 1 to 1"
+    );
+    assert!(!dir.exists(), "a lost folder is not made anew");
+    Journal::open(&dir, &IDENTITY, 0, SMALL, hook(), none).unwrap();
+    assert!(dir.join("000001.log").is_file());
+}
+
+#[test]
+fn a_torn_tail_is_cut_off_wherever_it_was_torn() {
+    for len in [1, 32, 33, 150] {
+        let base = Owner::new();
+        let all = payloads(&[100, 0, len]);
+        base.run(&all);
+        let offsets = offsets(&[100, 0, len]);
+        let (start, end) = (offsets[2], offsets[3]);
+        let payload_end = start + RECORD_HEADER_BYTES as u64 + len as u64;
+        for from in start..=payload_end {
+            let rest = usize::try_from(end - from).unwrap();
+            let bytes = usize::try_from(from - start).unwrap();
+            // What a crash leaves: a prefix, a suffix, a prefix and noise.
+            let zeros = vec![0; rest];
+            let noise = payload(from, usize::try_from(payload_end - from).unwrap());
+            for (offset, bytes) in [(from, &zeros), (start, &vec![0; bytes]), (from, &noise)] {
+                let owner = base.copy();
+                let before = fs::read(owner.file(1)).unwrap();
+                owner.poke(1, offset, bytes);
+                let unchanged = fs::read(owner.file(1)).unwrap() == before;
+                let (journal, report, records) = owner.open();
+                if unchanged {
+                    assert_eq!((records.len(), report.torn), (3, None));
+                    continue;
+                }
+                drop(journal);
+                assert!(records == all[..2], "at {from}");
+                let after = fs::read(owner.file(1)).unwrap();
+                let (kept, cut) = after.split_at(usize::try_from(start).unwrap());
+                assert!(kept == &before[..kept.len()] && file::is_zero(cut), "at {from}");
+                if let Some(torn) = report.torn {
+                    assert_eq!((torn.file.as_str(), torn.offset), ("000001.log", start));
+                    assert!(torn.bytes > 0 && torn.offset + torn.bytes <= end);
+                } else {
+                    assert!(bytes.iter().all(|&byte| byte == 0), "only zeros need no cut");
+                }
+                owner.goes_on_after(&all[..2]);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_torn_record_that_made_the_file_longer_is_cut_off_at_every_length() {
+    let base = Owner::new();
+    base.run(&payloads(&[20_010]));
+    let end = HEADER + record_bytes(20_010);
+    assert_eq!(fs::metadata(base.file(1)).unwrap().len(), end, "past the 16 KiB preallocated");
+    for len in (SMALL.file_bytes..HEADER + 32 + 20_010).step_by(97) {
+        let owner = base.copy();
+        File::options().write(true).open(owner.file(1)).unwrap().set_len(len).unwrap();
+        let (_, report, records) = owner.open();
+        assert_eq!(records.len(), 0);
+        assert_eq!(report.torn.unwrap().bytes, len - HEADER);
+        owner.goes_on_after(&[]);
+    }
+    // Without its padding the record is whole.
+    let owner = base.copy();
+    File::options().write(true).open(owner.file(1)).unwrap().set_len(end - 32).unwrap();
+    owner.goes_on_after(&payloads(&[20_010]));
+}
+
+#[test]
+fn a_file_shorter_than_it_was_made_is_refused() {
+    let base = Owner::new();
+    base.run(&payloads(&[100, 100]));
+    for len in [0, 1, 75, 76, HEADER, HEADER + 192, SMALL.file_bytes - 1] {
+        let owner = base.copy();
+        File::options().write(true).open(owner.file(1)).unwrap().set_len(len).unwrap();
+        let offset = if len < 76 { 0 } else { len };
+        let message = owner.refused();
+        assert!(is_corrupt_at(&message, 1, offset), "{len}: {message}");
+        assert_eq!(fs::metadata(owner.file(1)).unwrap().len(), len, "left as it is");
+    }
+}
+
+#[test]
+fn a_flipped_bit_in_a_middle_record_is_refused() {
+    let base = Owner::new();
+    let all = payloads(&[40, 70, 30]);
+    base.run(&all);
+    let offsets = offsets(&[40, 70, 30]);
+    let payload_end = offsets[1] + 32 + 70;
+    for offset in offsets[1]..offsets[2] {
+        let owner = base.copy();
+        owner.flip(1, offset, u32::try_from(offset % 8).unwrap());
+        if offset < payload_end {
+            let message = owner.refused();
+            assert!(is_corrupt_at(&message, 1, offsets[1]), "{message}");
+            assert!(message.contains("record 3 stands at offset"), "{message}");
+            let before = fs::read(owner.file(1)).unwrap();
+            owner.refused();
+            assert_eq!(before, fs::read(owner.file(1)).unwrap(), "nothing is changed");
+        } else {
+            // Padding carries nothing.
+            owner.goes_on_after(&all);
+        }
+    }
+}
+
+#[test]
+fn damage_to_the_last_record_is_known_for_damage_after_a_clean_close() {
+    let base = Owner::new();
+    let all = payloads(&[40, 70]);
+    base.run_and_close(&all);
+    let offsets = offsets(&[40, 70]);
+    for offset in offsets[1]..offsets[1] + 32 + 70 {
+        let owner = base.copy();
+        owner.flip(1, offset, 3);
+        let message = owner.refused();
+        assert!(is_corrupt_at(&message, 1, offsets[1]), "{message}");
+    }
+    // Damage to the close record itself loses nothing.
+    for offset in offsets[2]..offsets[2] + 32 {
+        let owner = base.copy();
+        owner.flip(1, offset, 3);
+        owner.goes_on_after(&all);
+    }
+}
+
+#[test]
+fn bytes_behind_a_clean_close_are_refused() {
+    let base = Owner::new();
+    let all = payloads(&[40]);
+    base.run_and_close(&all);
+    let end = offsets(&[40, 0])[2];
+    for offset in [end + SLOT_BYTES, end + 5000, SMALL.file_bytes - 1] {
+        let owner = base.copy();
+        owner.poke(1, offset, b"x");
+        let message = owner.refused();
+        assert!(is_corrupt_at(&message, 1, end), "{message}");
+    }
+    // An open record torn in its slot: nothing was promised yet.
+    for bytes in 1..=SLOT_BYTES {
+        let owner = base.copy();
+        owner.poke(1, end, &vec![b'x'; usize::try_from(bytes).unwrap()]);
+        let report = owner.open().1;
+        assert_eq!(report.torn.unwrap().bytes, bytes);
+        assert!(report.clean_close);
+        owner.goes_on_after(&all);
+    }
+}
+
+#[test]
+fn a_torn_tail_after_a_clean_close_and_new_records_is_cut_off() {
+    let owner = Owner::new();
+    let all = payloads(&[40, 50]);
+    owner.run_and_close(&all[..1]);
+    owner.run(&all[1..]);
+    // Data, close, open, data; then the next record's last part, without its header.
+    let end = offsets(&[40, 0, 0, 50])[4];
+    owner.poke(1, end + 500, b"torn");
+    let (_, report, _) = owner.open();
+    assert_eq!(report.torn.unwrap().bytes, 504);
+    owner.goes_on_after(&all);
+}
+
+#[test]
+fn bytes_behind_a_torn_record_are_no_torn_tail() {
+    let owner = Owner::new();
+    owner.run(&payloads(&[40, 40]));
+    let offsets = offsets(&[40, 40]);
+    owner.flip(1, offsets[1] + 40, 0);
+    owner.poke(1, offsets[2], b"x");
+    let message = owner.refused();
+    assert!(is_corrupt_at(&message, 1, offsets[1]), "{message}");
+}
+
+#[test]
+fn closing_again_without_new_records_writes_nothing() {
+    let owner = Owner::new();
+    owner.open().0.close().unwrap();
+    assert_eq!(owner.open().1.last_record, 0);
+    owner.run_and_close(&payloads(&[40]));
+    let before = fs::read(owner.file(1)).unwrap();
+    for _ in 0..3 {
+        let (journal, report, _) = owner.open();
+        assert!(report.clean_close);
+        journal.close().unwrap();
+    }
+    assert_eq!(before, fs::read(owner.file(1)).unwrap());
+    let (mut journal, ..) = owner.open();
+    assert_eq!(journal.append(&[b"x"]).unwrap(), 4, "data, close, open, data");
+}
+
+#[test]
+fn another_folder_key_or_version_is_refused_by_name() {
+    let owner = Owner::new();
+    owner.run(&payloads(&[40]));
+    let open = |identity: JournalIdentity| {
+        Journal::open(owner.path(), &identity, 1, SMALL, owner.hook(), |_, _| {
+            Err("nothing is replayed before the identity is checked")
+        })
+        .unwrap_err()
+        .to_string()
+    };
+    assert_eq!(
+        open(JournalIdentity { folder_id: [8; 16], ..IDENTITY }),
+        "journal file 000001.log belongs to data folder 07070707070707070707070707070707, \
+         not to this one, 08080808080808080808080808080808"
+    );
+    assert_eq!(
+        open(JournalIdentity { key_check: [1; 8], ..IDENTITY }),
+        "journal file 000001.log was written under a key with check value 0909090909090909, \
+         not 0101010101010101"
+    );
+    owner.poke(1, 8, &2_u32.to_le_bytes());
+    assert_eq!(open(IDENTITY), "journal file 000001.log has format 2; this Floe reads up to 1");
+}
+
+#[test]
+fn the_owner_can_refuse_a_record() {
+    let owner = Owner::new();
+    owner.run(&payloads(&[40, 40]));
+    let error = Journal::open(owner.path(), &IDENTITY, 1, SMALL, owner.hook(), |number, _| {
+        if number == 2 { Err("unknown organization") } else { Ok(()) }
+    })
+    .unwrap_err();
+    assert_eq!(error.to_string(), "record 2 of the journal cannot be replayed");
+    assert_eq!(error.source().unwrap().to_string(), "unknown organization");
+}
+
+/// Five records of 5000 bytes: two fit into each small file.
+fn three_files() -> (Owner, Vec<Vec<u8>>) {
+    let owner = Owner::new();
+    let all = payloads(&[5000; 5]);
+    owner.run(&all);
+    assert_eq!(owner.names(), ["000001.log", "000002.log", "000003.log"]);
+    assert_eq!(owner.known(), 3);
+    (owner, all)
+}
+
+#[test]
+fn a_journal_goes_on_in_the_next_file() {
+    let (owner, all) = three_files();
+    let (journal, report, records) = owner.open();
+    assert!(records == all);
+    assert_eq!((journal.files(), report.files, journal.bytes()), (3, 3, 5 * 5056));
+    drop(journal);
+    owner.goes_on_after(&all);
+}
+
+#[test]
+fn missing_and_unexpected_files_are_refused_by_name() {
+    let (base, _) = three_files();
+    for number in 1..=3 {
+        let owner = base.copy();
+        fs::remove_file(owner.file(number)).unwrap();
+        assert_eq!(
+            owner.refused(),
+            format!("journal file {number:06}.log is missing; the catalog knows of files 1 to 3")
+        );
+    }
+    // The catalog is older than the journal.
+    for known in 0..3 {
+        *base.known.lock().unwrap() = known;
+        let first = if known == 2 { 3 } else { known + 2 };
+        assert_eq!(
+            base.refused(),
+            format!(
+                "journal file {first:06}.log is not expected; the catalog knows of {known} files"
+            )
+        );
+    }
+    *base.known.lock().unwrap() = 3;
+    for number in [0, 5, 1_000_000] {
+        let owner = base.copy();
+        fs::copy(owner.file(3), owner.file(number)).unwrap();
+        let message = owner.refused();
+        assert!(message.starts_with(&format!("journal file {number:06}.log is not expected")));
+    }
+    let owner = base.copy();
+    fs::copy(owner.file(3), owner.file(2)).unwrap();
+    assert!(owner.refused().ends_with("its header says that it is file 3"));
+    // Other names are none of the journal's business.
+    fs::write(base.path().join("README.log"), "x").unwrap();
+    fs::write(base.path().join("7.log"), "x").unwrap();
+    base.open();
+}
+
+#[test]
+fn damage_at_the_end_of_a_file_that_is_not_the_last_is_no_torn_tail() {
+    let (base, _) = three_files();
+    let second = HEADER + record_bytes(5000);
+    for number in 1..=2 {
+        let owner = base.copy();
+        owner.flip(number, second + 100, 0);
+        assert!(is_corrupt_at(&owner.refused(), number, second));
+        let owner = base.copy();
+        owner.poke(number, second, &[0; 5056]);
+        let message = owner.refused();
+        assert!(is_corrupt_at(&message, number, second), "{message}");
+        assert!(message.ends_with("but there are zeros"), "{message}");
+    }
+}
+
+#[test]
+fn a_file_created_but_never_recorded_is_made_again() {
+    let (base, all) = three_files();
+    base.run(&[all[0].clone()]);
+    // The next append would begin file 4; let its hook fail, as a crash before it does.
+    let crash: OnNewFile = Box::new(|_| Err(io::Error::other("catalog is gone")));
+    let (mut journal, _) =
+        Journal::open(base.path(), &IDENTITY, 3, SMALL, crash, |_, _| Ok::<_, Infallible>(()))
+            .unwrap();
+    let error = journal.append(&[&all[0]]).unwrap_err();
+    assert_eq!(error.to_string(), "cannot record the existence of `000004.log` of the journal");
+    assert!(journal.poisoned().unwrap().ends_with("journal: catalog is gone"));
+    drop(journal);
+    assert_eq!(base.names().len(), 4);
+    let all: Vec<_> = all.iter().chain(&all[..1]).cloned().collect();
+
+    // Whole, without a header, empty, with a torn header: in each case without records.
+    let whole = fs::read(base.file(4)).unwrap();
+    let mut torn = whole.clone();
+    torn[40..4096].fill(0);
+    for bytes in [whole.clone(), vec![0; whole.len()], vec![], vec![0; 100], torn.clone()] {
+        let owner = base.copy();
+        fs::write(owner.file(4), bytes).unwrap();
+        let (_, report, records) = owner.open();
+        assert_eq!((report.removed_file, records.len()), (Some(4), all.len()));
+        assert!(!owner.file(4).exists());
+        owner.goes_on_after(&all);
+        assert_eq!(owner.known(), 3, "`goes_on_after` appends little");
+    }
+    // With anything where records go, or of another program, it is no leftover.
+    for (offset, bytes) in [(HEADER, b"x"), (whole.len() as u64 - 1, b"x"), (0, b"#")] {
+        for leftover in [&whole, &torn] {
+            let owner = base.copy();
+            fs::write(owner.file(4), leftover).unwrap();
+            owner.poke(4, offset, bytes);
+            assert!(owner.refused().starts_with("journal file 000004.log is "));
+            assert!(owner.file(4).exists());
+        }
+    }
+    // Its header says how many records precede it: the last of file 3 is acknowledged.
+    let owner = base.copy();
+    owner.poke(3, HEADER + record_bytes(5000), &[0; 5056]);
+    let message = owner.refused();
+    assert!(is_corrupt_at(&message, 3, HEADER + record_bytes(5000)), "{message}");
+}
+
+#[test]
+fn an_unrecorded_first_file_is_made_again() {
+    let owner = Owner::new();
+    drop(owner.open());
+    *owner.known.lock().unwrap() = 0;
+    assert_eq!(owner.open().1.removed_file, Some(1));
+    assert_eq!(owner.known(), 1);
+    owner.run(&payloads(&[10]));
+    *owner.known.lock().unwrap() = 0;
+    assert_eq!(
+        owner.refused(),
+        "journal file 000001.log is not expected; the catalog knows of 0 files"
+    );
+}
+
+#[test]
+fn an_unfinished_spare_file_is_removed() {
+    let owner = Owner::new();
+    let all = payloads(&[5000, 5000, 5000]);
+    owner.run(&all[..2]);
+    fs::write(owner.path().join("000002.log.new"), [1; 100]).unwrap();
+    assert!(owner.open().2 == all[..2]);
+    assert_eq!(owner.names(), ["000001.log"]);
+    owner.run(&all[2..]);
+    assert_eq!(owner.names(), ["000001.log", "000002.log"], "a drop leaves no spare behind");
+    owner.goes_on_after(&all);
+}
+
+#[test]
+fn a_record_larger_than_a_file_is_one_record() {
+    let owner = Owner::new();
+    let all = payloads(&[10, 3_000_000, 20, 100_000, 30]);
+    owner.run(&all);
+    owner.run_and_close(&[]);
+    let (_, report, records) = owner.open();
+    assert!(records == all && report.clean_close);
+    assert_eq!(owner.known(), 5, "such a record has a file for itself");
+    owner.goes_on_after(&all);
+}
+
+#[test]
+fn a_payload_above_the_limit_is_refused_and_the_journal_goes_on() {
+    let owner = Owner::new();
+    let (mut journal, ..) = owner.open();
+    // The same mebibyte 256 times, and one byte more.
+    let part = payload(1, 1024 * 1024);
+    let mut parts = vec![part.as_slice(); 256];
+    parts.push(b"x");
+    let error = journal.append(&parts).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "a journal record must have at most 268435456 bytes, got 268435457"
+    );
+    assert_eq!((journal.poisoned(), journal.bytes()), (None, 0));
+    assert_eq!(journal.append(&parts[256..]).unwrap(), 1);
+    drop(journal);
+    owner.goes_on_after(&[b"x".to_vec()]);
+}
+
+/// Replaces the file that the journal writes to.
+fn sabotage(journal: &mut Journal, options: &File) {
+    journal.current.file.file = options.try_clone().unwrap();
+}
+
+#[test]
+fn a_failed_write_or_sync_poisons_the_journal() {
+    let writable = |path: &str| File::options().write(true).open(path).unwrap();
+    let cases = [
+        // A full disk; a handle that does not take writes; a device that takes them and cannot sync.
+        (writable("/dev/full"), "cannot write to `000001.log` of the journal: No space left"),
+        (File::open("/dev/null").unwrap(), "cannot write to `000001.log` of the journal: Bad file"),
+        (writable("/dev/null"), "cannot sync `000001.log` of the journal: Invalid argument"),
+    ];
+    for (broken, why) in cases {
+        let owner = Owner::new();
+        let all = payloads(&[40, 50]);
+        let (mut journal, ..) = owner.open();
+        journal.append(&[&all[0]]).unwrap();
+        let healthy = journal.current.file.file.try_clone().unwrap();
+        sabotage(&mut journal, &broken);
+        let error = journal.append(&[&all[1]]).unwrap_err();
+        assert!(matches!(error, JournalError::Io { .. }), "{error}");
+        // That writing would work again does not matter: what the disk holds is unknown.
+        sabotage(&mut journal, &healthy);
+        for _ in 0..2 {
+            let error = journal.append(&[b"x"]).unwrap_err();
+            let JournalError::Poisoned { why: found } = &error else { panic!("{error}") };
+            assert!(found.starts_with(why), "{found}");
+        }
+        assert!(journal.poisoned().unwrap().starts_with(why));
+        let error = journal.close().unwrap_err();
+        assert!(matches!(error, JournalError::Poisoned { .. }), "{error}");
+        assert!(!owner.open().1.clean_close);
+        owner.goes_on_after(&all[..1]);
+    }
+}
+
+#[test]
+fn a_next_file_that_cannot_be_made_poisons_the_journal() {
+    let owner = Owner::new();
+    let (mut journal, ..) = owner.open();
+    let all = payloads(&[5000, 5000, 5000]);
+    // A folder stands where the zeros go.
+    fs::create_dir(owner.path().join("000002.log.new")).unwrap();
+    journal.append(&[&all[0]]).unwrap();
+    journal.append(&[&all[1]]).unwrap();
+    let error = journal.append(&[&all[2]]).unwrap_err();
+    assert_eq!(error.to_string(), "cannot preallocate `000002.log` of the journal");
+    drop(journal);
+    fs::remove_dir(owner.path().join("000002.log.new")).unwrap();
+    owner.goes_on_after(&all[..2]);
+}
+
+#[test]
+fn the_next_file_never_replaces_one() {
+    let owner = Owner::new();
+    let (mut journal, ..) = owner.open();
+    let all = payloads(&[5000, 5000, 5000]);
+    fs::write(owner.file(2), "precious").unwrap();
+    journal.append(&[&all[0]]).unwrap();
+    journal.append(&[&all[1]]).unwrap();
+    journal.append(&[&all[2]]).unwrap_err();
+    assert!(journal.poisoned().unwrap().starts_with("cannot create `000002.log`"));
+    assert_eq!(fs::read(owner.file(2)).unwrap(), b"precious");
+}
+
+#[test]
+fn files_grow_to_the_configured_size() {
+    let options = JournalOptions::default();
+    let sizes = [1, 2, 3, 4, u64::MAX].map(|number| options.bytes_of_file(number) >> 20);
+    assert_eq!(sizes, [4, 16, 64, 64, 64]);
+    assert_eq!(JournalOptions { file_bytes: 1 }.bytes_of_file(1), FILE_BYTES_MIN);
+}
+
+#[test]
+fn a_spare_is_taken_with_the_zeros_that_are_there() {
+    let dir = folder();
+    for (number, (bytes, bytes_min)) in (1..).zip([(8 << 20, 1 << 20), (3 << 20, u64::MAX)]) {
+        let mut spare = Spare::start(dir.path(), number, bytes);
+        let (file, filled) = spare.fill(bytes_min).unwrap();
+        assert!((bytes_min.min(bytes)..=bytes).contains(&filled), "{filled}");
+        assert_eq!(file.metadata().unwrap().len(), filled);
+    }
+    drop(Spare::start(dir.path(), 3, 64 << 20));
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "unpublished, they are removed");
+}
+
+#[test]
+fn many_reopenings_keep_everything() {
+    let owner = Owner::new();
+    let mut all = Vec::new();
+    for round in 0..60 {
+        let more = payloads(&[round * 13, 700]);
+        all.extend(more.iter().cloned());
+        if round % 3 == 0 { owner.run_and_close(&more) } else { owner.run(&more) }
+    }
+    let (_, _, records) = owner.open();
+    assert!(records == all);
+    assert!(owner.known() > 4);
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Append(Vec<usize>),
+    Kill,
+    Close,
+    /// Killed in the middle of a record: these bytes stand at its place, from this offset in it.
+    Tear(u64, Vec<u8>),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => prop::collection::vec(0_usize..3000, 0..3).prop_map(Step::Append),
+        1 => (15_000_usize..40_000).prop_map(|len| Step::Append(vec![len])),
+        1 => Just(Step::Kill),
+        1 => Just(Step::Close),
+        1 => (0_u64..500, prop::collection::vec(any::<u8>(), 0..300))
+            .prop_map(|(offset, bytes)| Step::Tear(offset, bytes)),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(32) })]
+
+    #[test]
+    fn any_history_equals_the_model(steps in prop::collection::vec(step(), 1..40)) {
+        let owner = Owner::new();
+        let mut model: VecDeque<Vec<u8>> = VecDeque::new();
+        let (mut journal, ..) = owner.open();
+        let mut seed = 0;
+        for step in steps {
+            match step {
+                Step::Append(lens) => {
+                    seed += 1;
+                    let parts: Vec<Vec<u8>> = lens.iter().map(|&len| payload(seed, len)).collect();
+                    let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
+                    journal.append(&parts).unwrap();
+                    model.push_back(parts.concat());
+                    continue;
+                }
+                Step::Kill => drop(journal),
+                Step::Close => journal.close().unwrap(),
+                Step::Tear(offset, bytes) => {
+                    let (number, position) = (journal.files(), journal.current.position);
+                    let closed = journal.closed;
+                    drop(journal);
+                    // Right after a clean close only an open record can be torn.
+                    let offset = if closed { 0 } else { offset };
+                    let len = if closed { bytes.len().min(64) } else { bytes.len() };
+                    owner.poke(number, position + offset, &bytes[..len]);
+                }
+            }
+            let (opened, _, records) = owner.open();
+            prop_assert!(model == records);
+            prop_assert_eq!(opened.files(), owner.known());
+            journal = opened;
+        }
+        drop(journal);
+        let (_, _, records) = owner.open();
+        prop_assert!(model == records);
+    }
+}

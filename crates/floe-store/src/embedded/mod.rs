@@ -1,0 +1,752 @@
+//! The embedded engine: one data folder, one process.
+
+mod catalog;
+mod chunk;
+mod codec;
+mod committer;
+pub mod journal;
+mod query;
+mod tail;
+
+use std::collections::HashMap;
+use std::fs::{File, TryLockError};
+use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use floe_core::{
+    AccessTokenId, Customer, CustomerId, CustomerMeterId, CustomerRef, CustomerSelection, EventId,
+    EventTypeId, IdCipher, Meter, MeterId, MeterQuantities, NewEvent, Organization, OrganizationId,
+    QuantityQuery, Sequence, Timestamp,
+};
+use sha2::{Digest as _, Sha256};
+
+use self::catalog::{EmbeddedCatalog, FolderKey};
+use self::codec::EncodedEvents;
+use self::committer::{Committer, Shared};
+use self::journal::{Journal, JournalIdentity, JournalOptions};
+use self::query::{SharedTail, read};
+use self::tail::OrganizationTail;
+use crate::port::{
+    AccessToken, Catalog, CustomerMeterRow, CustomerPatch, CustomerQuery, CustomerRefusal,
+    CustomerSort, Direction, EventLabel, EventQuery, EventRow, EventStore, IngestReport,
+    MeterPatch, MeterQuery, MeterSort, NameQuery, NameRow, NewCredit, NewCustomer, NewMeter,
+    OrganizationSort, Organizations, Page, PageRequest, Result, Sorting, StoreError, TokenHash,
+    TokenPatch, TokenSort,
+};
+use crate::sort::{SortKey, sorted_page};
+
+/// How to open a data folder.
+#[derive(Debug, Clone)]
+pub struct EmbeddedOptions {
+    /// Estimated bytes of events in memory from which on no more are accepted.
+    pub tail_bytes_max: usize,
+    /// The present, UTC.
+    pub clock: fn() -> Timestamp,
+}
+
+impl Default for EmbeddedOptions {
+    fn default() -> Self {
+        Self { tail_bytes_max: 4 << 30, clock: system_time }
+    }
+}
+
+/// The machine's clock.
+#[must_use]
+pub fn system_time() -> Timestamp {
+    let since_epoch =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since_epoch.as_micros())
+        .ok()
+        .and_then(Timestamp::from_micros)
+        .unwrap_or(Timestamp::MAX)
+}
+
+/// An opened data folder. Clones are the same folder; no other process can open it meanwhile.
+#[derive(Debug, Clone)]
+pub struct EmbeddedStore(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    catalog: Arc<EmbeddedCatalog>,
+    tails: RwLock<HashMap<OrganizationId, Arc<SharedTail>>>,
+    committer: Committer,
+    shared: Arc<Shared>,
+    cipher: IdCipher,
+    options: EmbeddedOptions,
+    /// Released when the process ends, however it ends.
+    _lock: File,
+}
+
+/// What opening a folder found.
+#[derive(Debug, Clone, Copy)]
+pub struct Opened {
+    /// Whether the folder was new.
+    pub is_new: bool,
+    /// Events in it.
+    pub events: u64,
+    /// Bytes of a record that was never acknowledged, cut off.
+    pub torn_bytes: Option<u64>,
+}
+
+fn open_failed(path: &Path, error: &dyn std::error::Error) -> StoreError {
+    StoreError::Open(format!("{}: {error}", path.display()))
+}
+
+/// Takes the folder for this process.
+fn lock(folder: &Path) -> Result<File> {
+    let path = folder.join("lock");
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(|error| open_failed(&path, &error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::Open(format!(
+            "another process has the data folder {} open; one folder serves one process",
+            folder.display()
+        ))),
+        Err(TryLockError::Error(error)) => Err(open_failed(&path, &error)),
+    }
+}
+
+/// Opens the catalog of a folder that is locked, with the folder's id and key.
+fn open_catalog(folder: &Path, options: &EmbeddedOptions) -> Result<OpenCatalog> {
+    let path = folder.join("catalog.db");
+    let journal_exists = folder.join("journal").exists();
+    let is_new = !path.exists();
+    if is_new && journal_exists {
+        return Err(StoreError::Open(format!(
+            "{} is missing, but there is a journal: without it, its events belong to nobody",
+            path.display()
+        )));
+    }
+    let catalog = EmbeddedCatalog::open(&path, options.clock)?;
+    let random = |key: FolderKey| -> Result<[u8; 16]> {
+        match catalog.folder_value(key)? {
+            Some(value) => value.try_into().map_err(|_| {
+                StoreError::Open(format!("{}: {key:?} has not 16 bytes", path.display()))
+            }),
+            // Made once, before the first journal file; the journal's headers hold the folder id
+            // and a check value of the key, so that a loss of either is noticed.
+            None => {
+                let mut fresh = [0; 16];
+                getrandom::fill(&mut fresh).map_err(|error| {
+                    StoreError::Open(format!("the system gives no random bytes: {error}"))
+                })?;
+                catalog.set_folder_value(key, &fresh)?;
+                Ok(fresh)
+            }
+        }
+    };
+    let folder_id = random(FolderKey::FolderId)?;
+    let cipher = IdCipher::new(random(FolderKey::IdKey)?);
+    Ok(OpenCatalog { catalog: Arc::new(catalog), folder_id, cipher, is_new })
+}
+
+struct OpenCatalog {
+    catalog: Arc<EmbeddedCatalog>,
+    folder_id: [u8; 16],
+    cipher: IdCipher,
+    is_new: bool,
+}
+
+/// Puts a new root token's hash into a folder that no server has open.
+///
+/// # Errors
+///
+/// If the folder is not there or in use, or the catalog cannot be written.
+pub fn set_root_token(folder: &Path, hash: &TokenHash) -> Result<()> {
+    if !folder.join("catalog.db").exists() {
+        return Err(StoreError::Open(format!("{} holds no catalog.db", folder.display())));
+    }
+    let _lock = lock(folder)?;
+    let catalog = EmbeddedCatalog::open(&folder.join("catalog.db"), system_time)?;
+    catalog.set_folder_value(FolderKey::RootTokenHash, hash)
+}
+
+/// SHA-256 of a token. Tokens are 32 random bytes, so they need no slower hash.
+#[must_use]
+pub fn token_hash(token: &str) -> TokenHash {
+    Sha256::digest(token.as_bytes()).into()
+}
+
+impl EmbeddedStore {
+    /// Opens a data folder, or makes it; replays the journal.
+    ///
+    /// # Errors
+    ///
+    /// If another process has it, a file is damaged or of a newer Floe, or the disk fails.
+    pub fn open(folder: &Path, options: EmbeddedOptions) -> Result<(Self, Opened)> {
+        std::fs::create_dir_all(folder).map_err(|error| open_failed(folder, &error))?;
+        let lock = lock(folder)?;
+        let OpenCatalog { catalog, folder_id, cipher, is_new } = open_catalog(folder, &options)?;
+        let files = match catalog.folder_value(FolderKey::JournalFiles)? {
+            None => 0,
+            Some(bytes) => u64::from_le_bytes(bytes.try_into().map_err(|_| {
+                StoreError::Open("catalog.db: JournalFiles has not 8 bytes".to_owned())
+            })?),
+        };
+        let shared = Arc::new(Shared::default());
+        let mut tails: HashMap<OrganizationId, OrganizationTail> = HashMap::new();
+        let (mut next, mut last) = (Sequence(0), Timestamp::MIN);
+        let on_new_file = {
+            let catalog = Arc::clone(&catalog);
+            move |number: u64| {
+                catalog
+                    .set_folder_value(FolderKey::JournalFiles, &number.to_le_bytes())
+                    .map_err(std::io::Error::other)
+            }
+        };
+        let (journal, report) = Journal::open(
+            &folder.join("journal"),
+            &JournalIdentity { folder_id, key_check: cipher.key_check() },
+            files,
+            JournalOptions::default(),
+            Box::new(on_new_file),
+            |_, payload| {
+                codec::read_payload(payload, |organization, sequence, ingested_at, bytes| {
+                    let event = codec::decode_event(bytes)?;
+                    tails
+                        .entry(organization)
+                        .or_insert_with(|| OrganizationTail::new(cipher.clone()))
+                        .push(sequence, ingested_at, &event);
+                    next = Sequence(sequence.0 + 1);
+                    last = last.max(ingested_at);
+                    Ok::<(), codec::DecodeError>(())
+                })
+            },
+        )
+        .map_err(|error| open_failed(&folder.join("journal"), &error))?;
+        tails.values().for_each(|tail| shared.add_tail_bytes(tail.bytes()));
+        let opened = Opened {
+            is_new,
+            events: next.0,
+            torn_bytes: report.torn.as_ref().map(|torn| torn.bytes),
+        };
+        let committer = Committer::start(journal, next, last, options.clock, Arc::clone(&shared))
+            .map_err(|error| {
+            StoreError::Open(format!("no thread for the committer: {error}"))
+        })?;
+        let tails = tails.into_iter().map(|(id, tail)| (id, Arc::new(RwLock::new(tail)))).collect();
+        let inner = Inner {
+            catalog,
+            tails: RwLock::new(tails),
+            committer,
+            shared,
+            cipher,
+            options,
+            _lock: lock,
+        };
+        Ok((Self(Arc::new(inner)), opened))
+    }
+
+    /// Writes what waits, closes the journal and saves when tokens were last used. Later
+    /// ingestion is refused; reads go on.
+    pub fn close(&self) {
+        self.0.committer.close();
+        if let Err(error) = self.0.catalog.save_last_uses() {
+            tracing::warn!(%error, "the last uses of tokens were not saved");
+        }
+    }
+
+    /// Saves when tokens were last used, without a sync.
+    ///
+    /// # Errors
+    ///
+    /// SQLite's.
+    pub fn save_last_uses(&self) -> Result<()> {
+        self.0.catalog.save_last_uses()
+    }
+
+    /// Sets the root token.
+    ///
+    /// # Errors
+    ///
+    /// SQLite's.
+    pub fn set_root_token(&self, hash: &TokenHash) -> Result<()> {
+        self.0.catalog.set_folder_value(FolderKey::RootTokenHash, hash)
+    }
+
+    /// Whether the folder keeps a root token.
+    ///
+    /// # Errors
+    ///
+    /// SQLite's.
+    pub fn has_root_token(&self) -> Result<bool> {
+        Ok(self.0.catalog.folder_value(FolderKey::RootTokenHash)?.is_some())
+    }
+
+    /// Why writing stopped, if it did.
+    #[must_use]
+    pub fn poisoned(&self) -> Option<String> {
+        self.0.shared.poisoned().map(str::to_owned)
+    }
+
+    fn tail(&self, organization: OrganizationId) -> Option<Arc<SharedTail>> {
+        let tails = self.0.tails.read().unwrap_or_else(PoisonError::into_inner);
+        tails.get(&organization).cloned()
+    }
+
+    fn tail_or_new(&self, organization: OrganizationId) -> Arc<SharedTail> {
+        if let Some(tail) = self.tail(organization) {
+            return tail;
+        }
+        let mut tails = self.0.tails.write().unwrap_or_else(PoisonError::into_inner);
+        let new = || Arc::new(RwLock::new(OrganizationTail::new(self.0.cipher.clone())));
+        Arc::clone(tails.entry(organization).or_insert_with(new))
+    }
+
+    /// Runs what may wait for the disk or take long, beside the threads that serve connections.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Self) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let store = self.clone();
+        match tokio::task::spawn_blocking(move || work(&store)).await {
+            Ok(result) => result,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => Err(StoreError::Open("the server is stopping".to_owned())),
+            },
+        }
+    }
+
+    fn hand_over(
+        &self,
+        organization: OrganizationId,
+        events: EncodedEvents,
+        stamp: bool,
+    ) -> impl Future<Output = Result<IngestReport>> + Send + use<> {
+        let answer = if events.len() == 0 {
+            Ok(None)
+        } else {
+            let tail = self.tail_or_new(organization);
+            let limit = self.0.options.tail_bytes_max;
+            self.0.committer.ingest(organization, tail, events, stamp, limit).map(Some)
+        };
+        async move {
+            match answer? {
+                None => Ok(IngestReport::default()),
+                Some(answer) => answer.await.unwrap_or_else(|_| Err(committer::stopped())),
+            }
+        }
+    }
+}
+
+impl EventStore for EmbeddedStore {
+    fn ingest(
+        &self,
+        organization: OrganizationId,
+        events: &[NewEvent<'_>],
+    ) -> impl Future<Output = Result<IngestReport>> + Send + use<> {
+        let mut encoded = EncodedEvents::default();
+        events.iter().for_each(|event| encoded.push(event));
+        self.hand_over(organization, encoded, false)
+    }
+
+    async fn credit(&self, organization: OrganizationId, credit: NewCredit) -> Result<bool> {
+        let NewCredit { customer, meter, units, rollover, external_id } = credit;
+        let mut encoded = EncodedEvents::default();
+        encoded.push(&committer::credit_event(
+            customer,
+            meter,
+            units,
+            rollover,
+            Timestamp::MIN,
+            external_id.as_deref(),
+        ));
+        let report = self.hand_over(organization, encoded, true).await?;
+        Ok(report.inserted == 1)
+    }
+
+    async fn reset(
+        &self,
+        organization: OrganizationId,
+        customer: Arc<Customer>,
+        meter: Arc<Meter>,
+    ) -> Result<()> {
+        let tail = self.tail_or_new(organization);
+        let answer = self.0.committer.reset(organization, tail, customer, meter)?;
+        answer.await.unwrap_or_else(|_| Err(committer::stopped()))
+    }
+
+    async fn quantities(
+        &self,
+        organization: OrganizationId,
+        query: QuantityQuery,
+    ) -> Result<MeterQuantities> {
+        self.blocking(move |store| {
+            let directory = store.0.catalog.directory(organization);
+            Ok(query::quantities(store.tail(organization).as_deref(), &query, &directory))
+        })
+        .await
+    }
+
+    async fn meter_has_events(&self, meter: Arc<Meter>) -> Result<bool> {
+        self.blocking(move |store| {
+            let tail = store.tail(meter.organization_id);
+            Ok(tail.is_some_and(|tail| query::meter_has_events(&tail, &meter)))
+        })
+        .await
+    }
+
+    async fn list_events(
+        &self,
+        searches: Vec<(OrganizationId, EventQuery)>,
+        page: PageRequest,
+        direction: Direction,
+    ) -> Result<Page<EventRow>> {
+        self.blocking(move |store| {
+            let tails: Vec<_> = searches.iter().map(|(id, _)| store.tail(*id)).collect();
+            let searches: Vec<_> = searches
+                .into_iter()
+                .zip(&tails)
+                .filter_map(|((id, query), tail)| Some((id, tail.as_deref()?, query)))
+                .collect();
+            Ok(query::list_events(&searches, page, direction))
+        })
+        .await
+    }
+
+    async fn event(&self, organizations: &Organizations, id: EventId) -> Result<Option<EventRow>> {
+        let found = self.0.catalog.organizations(organizations).iter().find_map(|organization| {
+            let tail = self.tail(organization.id)?;
+            let tail = read(&tail);
+            let number = tail.by_id(id)?;
+            Some(query::event_row(organization.id, &tail, number))
+        });
+        Ok(found)
+    }
+
+    async fn event_names(
+        &self,
+        organization: OrganizationId,
+        query: NameQuery,
+    ) -> Result<Vec<NameRow>> {
+        self.blocking(move |store| {
+            let tail = store.tail(organization);
+            Ok(tail.map(|tail| query::names(organization, &tail, &query)).unwrap_or_default())
+        })
+        .await
+    }
+
+    async fn first_user_event_at(&self, customer: &Customer) -> Result<Option<Timestamp>> {
+        let Some(tail) = self.tail(customer.organization_id) else { return Ok(None) };
+        let tail = read(&tail);
+        let spellings = CustomerSelection::one(customer.id, customer.external_id.as_deref());
+        Ok(spellings.references().filter_map(|spelling| tail.first_user_event_at(&spelling)).min())
+    }
+
+    async fn customer_meters(
+        &self,
+        organization: OrganizationId,
+        customers: Vec<Arc<Customer>>,
+        meters: Vec<Arc<Meter>>,
+    ) -> Result<Vec<Vec<CustomerMeterRow>>> {
+        self.blocking(move |store| {
+            let customers: Vec<&Customer> = customers.iter().map(|customer| &**customer).collect();
+            let meters: Vec<&Meter> = meters.iter().map(|meter| &**meter).collect();
+            let windows =
+                query::customer_meters(store.tail(organization).as_deref(), &customers, &meters);
+            let rows = |of: &Vec<query::Window>| of.iter().map(query::Window::row).collect();
+            Ok(windows.iter().map(rows).collect())
+        })
+        .await
+    }
+
+    fn customer_meter_id(&self, customer: &Customer, meter: &Meter) -> CustomerMeterId {
+        self.0.cipher.customer_meter_id(customer.number, meter.number)
+    }
+
+    fn event_type_id(&self, organization: OrganizationId, name: &str) -> EventTypeId {
+        self.0.cipher.event_type_id(organization, name)
+    }
+}
+
+/// Creation time, then id: what breaks ties in every list (semantics section 13, S26).
+fn tie_break(created_at: Timestamp, id: uuid::Uuid) -> [SortKey; 2] {
+    [SortKey::instant(created_at), SortKey::Id(id.as_u128())]
+}
+
+fn sort<T, S: Copy>(
+    items: Vec<Arc<T>>,
+    sorting: &Sorting<S>,
+    page: PageRequest,
+    key: impl Fn(&T, S) -> SortKey,
+    tie: impl Fn(&T) -> [SortKey; 2],
+) -> Page<Arc<T>> {
+    let directions: Vec<Direction> = sorting.iter().map(|(_, direction)| *direction).collect();
+    let keys = |item: &Arc<T>| {
+        sorting.iter().map(|(by, _)| key(item, *by)).chain(tie(item)).collect::<Vec<_>>()
+    };
+    sorted_page(items, &directions, keys, page)
+}
+
+impl Catalog for EmbeddedStore {
+    async fn create_organization(
+        &self,
+        name: String,
+        slug: String,
+    ) -> Result<Option<Arc<Organization>>> {
+        self.blocking(move |store| store.0.catalog.create_organization(name, slug)).await
+    }
+
+    async fn update_organization(
+        &self,
+        id: OrganizationId,
+        name: Option<String>,
+    ) -> Result<Option<Arc<Organization>>> {
+        self.blocking(move |store| store.0.catalog.update_organization(id, name)).await
+    }
+
+    fn organization(&self, id: OrganizationId) -> Option<Arc<Organization>> {
+        self.0.catalog.organization(id)
+    }
+
+    fn organization_ids(&self, organizations: &Organizations) -> Vec<OrganizationId> {
+        self.0.catalog.organizations(organizations).iter().map(|o| o.id).collect()
+    }
+
+    fn list_organizations(
+        &self,
+        organizations: &Organizations,
+        slug: Option<&str>,
+        sorting: &Sorting<OrganizationSort>,
+        page: PageRequest,
+    ) -> Page<Arc<Organization>> {
+        let mut found = self.0.catalog.organizations(organizations);
+        found.retain(|organization| slug.is_none_or(|slug| organization.slug == slug));
+        let key = |organization: &Organization, by| match by {
+            OrganizationSort::CreatedAt => SortKey::instant(organization.created_at),
+            OrganizationSort::Name => SortKey::text(&organization.name),
+        };
+        sort(found, sorting, page, key, |o| tie_break(o.created_at, o.id.0))
+    }
+
+    async fn create_token(&self, token: AccessToken, hash: TokenHash) -> Result<Arc<AccessToken>> {
+        self.blocking(move |store| store.0.catalog.create_token(token, hash)).await
+    }
+
+    fn authenticate(&self, hash: &TokenHash) -> Option<Arc<AccessToken>> {
+        self.0.catalog.authenticate(hash)
+    }
+
+    fn is_root_token(&self, hash: &TokenHash) -> bool {
+        self.0.catalog.is_root_token(hash)
+    }
+
+    fn list_tokens(
+        &self,
+        organizations: &Organizations,
+        sorting: &Sorting<TokenSort>,
+        page: PageRequest,
+    ) -> Page<Arc<AccessToken>> {
+        let key = |token: &AccessToken, by| match by {
+            TokenSort::CreatedAt => SortKey::instant(token.created_at),
+            TokenSort::Comment => SortKey::text(&token.comment),
+            TokenSort::ExpiresAt => SortKey::optional_instant(token.expires_at),
+            TokenSort::LastUsedAt => SortKey::optional_instant(token.last_used_at),
+        };
+        let tokens = self.0.catalog.tokens(organizations);
+        sort(tokens, sorting, page, key, |t| tie_break(t.created_at, t.id.0))
+    }
+
+    fn token(&self, organizations: &Organizations, id: AccessTokenId) -> Option<Arc<AccessToken>> {
+        self.0.catalog.tokens(organizations).into_iter().find(|token| token.id == id)
+    }
+
+    async fn update_token(
+        &self,
+        organization: OrganizationId,
+        id: AccessTokenId,
+        patch: TokenPatch,
+    ) -> Result<Option<Arc<AccessToken>>> {
+        self.blocking(move |store| store.0.catalog.update_token(organization, id, patch)).await
+    }
+
+    async fn delete_token(&self, organization: OrganizationId, id: AccessTokenId) -> Result<bool> {
+        self.blocking(move |store| store.0.catalog.delete_token(organization, id)).await
+    }
+
+    async fn create_meter(
+        &self,
+        organization: OrganizationId,
+        meter: NewMeter,
+    ) -> Result<Arc<Meter>> {
+        self.blocking(move |store| store.0.catalog.create_meter(organization, meter)).await
+    }
+
+    fn meter(&self, organizations: &Organizations, id: MeterId) -> Option<Arc<Meter>> {
+        self.0.catalog.meter(organizations, id)
+    }
+
+    async fn update_meter(
+        &self,
+        organization: OrganizationId,
+        id: MeterId,
+        patch: MeterPatch,
+    ) -> Result<Option<Arc<Meter>>> {
+        self.blocking(move |store| store.0.catalog.update_meter(organization, id, patch)).await
+    }
+
+    fn list_meters(
+        &self,
+        organizations: &Organizations,
+        query: &MeterQuery,
+        sorting: &Sorting<MeterSort>,
+        page: PageRequest,
+    ) -> Page<Arc<Meter>> {
+        let needle = query.name_contains.as_ref().map(|text| text.to_lowercase());
+        let mut found = self.0.catalog.meters(organizations);
+        found.retain(|meter| {
+            needle.as_ref().is_none_or(|text| meter.name.to_lowercase().contains(text))
+                && query.is_archived.is_none_or(|wanted| meter.archived_at.is_some() == wanted)
+                && query.metadata.iter().all(|c| c.holds(meter.metadata.get(&c.key)))
+        });
+        let key = |meter: &Meter, by| match by {
+            MeterSort::CreatedAt => SortKey::instant(meter.created_at),
+            MeterSort::Name => SortKey::text(&meter.name),
+        };
+        sort(found, sorting, page, key, |m| tie_break(m.created_at, m.id.0))
+    }
+
+    async fn create_customer(
+        &self,
+        organization: OrganizationId,
+        customer: NewCustomer,
+    ) -> Result<std::result::Result<Arc<Customer>, Vec<CustomerRefusal>>> {
+        self.blocking(move |store| store.0.catalog.create_customer(organization, customer)).await
+    }
+
+    fn customer(&self, organizations: &Organizations, id: CustomerId) -> Option<Arc<Customer>> {
+        self.0.catalog.customer(organizations, id)
+    }
+
+    fn customer_by_external_id(
+        &self,
+        organization: OrganizationId,
+        external_id: &str,
+    ) -> Option<Arc<Customer>> {
+        self.0.catalog.customer_by_external_id(organization, external_id)
+    }
+
+    fn customer_of_event(
+        &self,
+        organization: OrganizationId,
+        customer: &CustomerRef<'_>,
+    ) -> Option<Arc<Customer>> {
+        self.0.catalog.customer_of_event(organization, customer)
+    }
+
+    async fn update_customer(
+        &self,
+        organization: OrganizationId,
+        id: CustomerId,
+        patch: CustomerPatch,
+    ) -> Result<Option<std::result::Result<Arc<Customer>, Vec<CustomerRefusal>>>> {
+        self.blocking(move |store| store.0.catalog.update_customer(organization, id, patch)).await
+    }
+
+    async fn delete_customer(
+        &self,
+        organization: OrganizationId,
+        id: CustomerId,
+        anonymize: bool,
+    ) -> Result<bool> {
+        self.blocking(move |store| store.0.catalog.delete_customer(organization, id, anonymize))
+            .await
+    }
+
+    fn list_customers(
+        &self,
+        organizations: &Organizations,
+        query: &CustomerQuery,
+        sorting: &Sorting<CustomerSort>,
+        page: PageRequest,
+    ) -> Page<Arc<Customer>> {
+        let email = query.email.as_ref().map(|email| email.to_lowercase());
+        let needle = query.text.as_ref().map(|text| text.to_lowercase());
+        let lower = |text: &Option<String>| text.as_ref().map(|text| text.to_lowercase());
+        let mut found = self.0.catalog.customers(organizations);
+        found.retain(|customer| {
+            email.as_ref().is_none_or(|email| lower(&customer.email).as_ref() == Some(email))
+                && needle.as_ref().is_none_or(|needle| {
+                    let holds = |text: Option<String>| text.is_some_and(|t| t.contains(needle));
+                    holds(lower(&customer.email))
+                        || holds(lower(&customer.name))
+                        || lower(&customer.external_id).is_some_and(|id| id.starts_with(needle))
+                })
+                && query.metadata.iter().all(|c| c.holds(customer.metadata.get(&c.key)))
+        });
+        let key = |customer: &Customer, by| match by {
+            CustomerSort::CreatedAt => SortKey::instant(customer.created_at),
+            CustomerSort::Email => SortKey::optional_text(customer.email.as_deref()),
+            CustomerSort::Name => SortKey::optional_text(customer.name.as_deref()),
+        };
+        sort(found, sorting, page, key, |c| tie_break(c.created_at, c.id.0))
+    }
+
+    fn select_customers(
+        &self,
+        organization: OrganizationId,
+        ids: &[CustomerId],
+        external_ids: &[String],
+        for_lists: bool,
+    ) -> CustomerSelection {
+        let directory = self.0.catalog.directory(organization);
+        if for_lists {
+            CustomerSelection::resolve_for_lists(ids, external_ids, &directory)
+        } else {
+            CustomerSelection::resolve(ids, external_ids, &directory)
+        }
+    }
+
+    fn search_customers(&self, organization: OrganizationId, needle: &str) -> CustomerSelection {
+        let holds = |text: &Option<String>| {
+            text.as_ref().is_some_and(|t| t.to_lowercase().contains(needle))
+        };
+        let ids: Vec<CustomerId> = self
+            .customers(organization)
+            .iter()
+            .filter(|c| holds(&c.email) || holds(&c.name) || holds(&c.external_id))
+            .map(|customer| customer.id)
+            .collect();
+        self.select_customers(organization, &ids, &[], false)
+    }
+
+    fn customers(&self, organization: OrganizationId) -> Vec<Arc<Customer>> {
+        self.0.catalog.customers(&Organizations::one(organization))
+    }
+
+    fn meters(&self, organization: OrganizationId) -> Vec<Arc<Meter>> {
+        self.0.catalog.meters(&Organizations::one(organization))
+    }
+
+    fn customer_meter(
+        &self,
+        organizations: &Organizations,
+        id: CustomerMeterId,
+    ) -> Option<(Arc<Customer>, Arc<Meter>)> {
+        let (customer, meter) = self.0.cipher.customer_and_meter(id)?;
+        self.0.catalog.customer_and_meter(organizations, customer, meter)
+    }
+
+    fn event_label(&self, organization: OrganizationId, name: &str) -> Option<Arc<EventLabel>> {
+        self.0.catalog.event_label(organization, name)
+    }
+
+    async fn set_event_label(
+        &self,
+        organization: OrganizationId,
+        name: String,
+        label: String,
+        label_property_selector: Option<String>,
+    ) -> Result<Arc<EventLabel>> {
+        self.blocking(move |store| {
+            store.0.catalog.set_event_label(organization, name, label, label_property_selector)
+        })
+        .await
+    }
+}

@@ -1,0 +1,38 @@
+//! `floe`: the server and its command line.
+
+mod cmd;
+
+use clap::{Parser, Subcommand};
+
+/// Floe, the usage meter: send it events, define meters, ask for quantities.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the HTTP API from a data folder.
+    Serve(cmd::serve::Serve),
+    /// Manage the root token of a data folder.
+    #[command(subcommand)]
+    RootToken(cmd::root_token::RootToken),
+}
+
+fn main() -> std::process::ExitCode {
+    let arguments = Arguments::parse();
+    let result = match arguments.command {
+        Command::Serve(serve) => serve.run(),
+        Command::RootToken(command) => command.run(),
+    };
+    match result {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            // The chain of causes, on one line.
+            eprintln!("error: {error:#}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}
