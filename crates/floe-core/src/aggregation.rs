@@ -171,13 +171,18 @@ impl Accumulator {
 
     /// Adds what one event contributes.
     pub fn add(&mut self, measure: &Measure<'_>) {
+        self.add_with(measure, &mut String::new());
+    }
+
+    /// The same, with space for a text that the caller keeps from one event to the next.
+    pub fn add_with(&mut self, measure: &Measure<'_>, text: &mut String) {
         match (self, measure) {
             (Self::Count(count), _) => *count += 1,
             (Self::Unique(values), Measure::Value(value)) => {
-                let mut text = String::new();
-                value.write_canonical(&mut text);
+                text.clear();
+                value.write_canonical(text);
                 if !values.contains(text.as_str()) {
-                    values.insert(text.into_boxed_str());
+                    values.insert(text.as_str().into());
                 }
             }
             (Self::Sum(sum), Measure::Number(number)) => sum.add_number(number),

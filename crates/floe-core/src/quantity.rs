@@ -1,6 +1,8 @@
 //! Quantities of a meter: one per point of a series, and the total (semantics sections 5 and 7).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+
+use rustc_hash::FxHashMap;
 
 use crate::aggregation::{
     Accumulator, Aggregation, AggregationFunction, Measure, keep_max, keep_min,
@@ -89,10 +91,19 @@ pub struct MeterQuantity {
 pub struct QuantityAccumulator {
     function: AggregationFunction,
     customer_aggregation: Option<AggregationFunction>,
-    /// Per bucket: the accumulators of the customers; of [`EVERYBODY`] alone if customers are
-    /// not told apart.
-    buckets: Vec<HashMap<CustomerSlot, Accumulator>>,
+    cells: Cells,
     customers: HashMap<CustomerKey, CustomerSlot>,
+    /// Space for the texts of values, so that not each needs its own.
+    text: String,
+}
+
+/// The accumulators of each bucket.
+#[derive(Debug, Clone)]
+enum Cells {
+    /// Of all customers together; none until an event falls into the bucket.
+    Together(Vec<Option<Accumulator>>),
+    /// Of each customer. Slots are our own numbers, so their hash need not resist anybody.
+    PerCustomer(Vec<FxHashMap<CustomerSlot, Accumulator>>),
 }
 
 /// A customer in one [`QuantityAccumulator`].
@@ -110,12 +121,12 @@ impl QuantityAccumulator {
         customer_aggregation: Option<AggregationFunction>,
         bucket_count: usize,
     ) -> Self {
-        Self {
-            function,
-            customer_aggregation,
-            buckets: vec![HashMap::new(); bucket_count],
-            customers: HashMap::new(),
-        }
+        let cells = match customer_aggregation {
+            None => Cells::Together(vec![None; bucket_count]),
+            Some(_) => Cells::PerCustomer(vec![FxHashMap::default(); bucket_count]),
+        };
+        let (customers, text) = (HashMap::new(), String::new());
+        Self { function, customer_aggregation, cells, customers, text }
     }
 
     /// Whether customers are told apart; if not, every slot is [`EVERYBODY`].
@@ -130,22 +141,28 @@ impl QuantityAccumulator {
         *self.customers.entry(customer).or_insert(next)
     }
 
-    /// The accumulator of a bucket and a customer; `bucket` must be one of the buckets.
-    pub fn cell(&mut self, bucket: usize, customer: CustomerSlot) -> &mut Accumulator {
-        let function = self.function;
-        self.buckets[bucket].entry(customer).or_insert_with(|| Accumulator::new(function))
-    }
-
-    /// Adds what one event contributes.
+    /// Adds what one event contributes; `bucket` must be one of the buckets.
     pub fn add(&mut self, bucket: usize, customer: CustomerSlot, measure: &Measure<'_>) {
-        self.cell(bucket, customer).add(measure);
+        let function = self.function;
+        let new = || Accumulator::new(function);
+        let cell = match &mut self.cells {
+            Cells::Together(buckets) => buckets[bucket].get_or_insert_with(new),
+            Cells::PerCustomer(buckets) => buckets[bucket].entry(customer).or_insert_with(new),
+        };
+        cell.add_with(measure, &mut self.text);
     }
 
     /// The quantities of the points of a series, and their total.
     #[must_use]
     pub fn finish(&self, series: &Series) -> MeterQuantities {
-        let buckets: Vec<Option<Exact>> =
-            self.buckets.iter().map(|cells| self.bucket_value(cells)).collect();
+        let buckets: Vec<Option<Exact>> = match &self.cells {
+            Cells::Together(buckets) => {
+                buckets.iter().map(|cell| cell.as_ref().map(Accumulator::finish)).collect()
+            }
+            Cells::PerCustomer(buckets) => {
+                buckets.iter().map(|cells| self.value_over_customers(cells)).collect()
+            }
+        };
         let values: Vec<Option<&Exact>> = (0..series.points().len())
             .map(|point| buckets[series.bucket_of_point(point)].as_ref())
             .collect();
@@ -161,17 +178,16 @@ impl QuantityAccumulator {
         MeterQuantities { quantities, total: self.total(&values).to_f64() }
     }
 
-    /// The value of a bucket; `None` if no event is in it.
-    fn bucket_value(&self, cells: &HashMap<CustomerSlot, Accumulator>) -> Option<Exact> {
-        let Some(function) = self.customer_aggregation else {
-            return cells.get(&EVERYBODY).map(Accumulator::finish);
-        };
+    /// The function over customers of what each of them has in a bucket; `None` if no event is in
+    /// it.
+    fn value_over_customers(&self, cells: &FxHashMap<CustomerSlot, Accumulator>) -> Option<Exact> {
+        let function = self.customer_aggregation?;
         if cells.is_empty() {
             return None;
         }
         let mut sum = Exact::default();
         let (mut max, mut min) = (None, None);
-        let mut distinct = std::collections::HashSet::new();
+        let mut distinct = HashSet::new();
         for value in cells.values().map(Accumulator::finish) {
             match function {
                 AggregationFunction::Count => {}
@@ -208,7 +224,15 @@ impl QuantityAccumulator {
             // Of all events in the covered buckets; customers do not matter (S1, S6).
             AggregationFunction::Avg | AggregationFunction::Unique => {
                 let mut whole = Accumulator::new(self.function);
-                self.buckets.iter().flat_map(HashMap::values).for_each(|cell| whole.merge(cell));
+                match &self.cells {
+                    Cells::Together(buckets) => {
+                        buckets.iter().flatten().for_each(|cell| whole.merge(cell));
+                    }
+                    Cells::PerCustomer(buckets) => {
+                        let cells = buckets.iter().flat_map(FxHashMap::values);
+                        cells.for_each(|cell| whole.merge(cell));
+                    }
+                }
                 whole.finish()
             }
         }
