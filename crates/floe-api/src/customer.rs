@@ -27,7 +27,7 @@ use crate::query::{Direction, Paging, QueryParams};
 use crate::scalar;
 use crate::wire::WireTimestamp;
 
-/// The body of POST `/v1/customers/`.
+/// A customer to create.
 #[derive(Debug, Clone, PartialEq)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CustomerCreate {
@@ -37,17 +37,18 @@ pub struct CustomerCreate {
         schema(rename = "type", value_type = CustomerType, required = false, default = "individual")
     )]
     pub kind: CustomerKind,
-    /// The address with its domain in lower case; required of an individual, and of a team without
-    /// an owner.
+    /// The e-mail address; required of an individual, and of a team without an owner. Unique among
+    /// the customers of the organization, whatever the case.
     #[cfg_attr(feature = "openapi", schema(format = "email"))]
     pub email: Option<String>,
-    /// The caller's identifier; trimmed, null if blank.
+    /// The caller's identifier, unique in the organization; trimmed, null if blank. It can be set
+    /// once.
     pub external_id: Option<String>,
     /// Trimmed, null if blank.
     #[cfg_attr(feature = "openapi", schema(max_length = 256))]
     pub name: Option<String>,
     /// Where to send invoices.
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<Address>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<crate::schema::AddressInput>))]
     pub billing_address: Option<floe_core::Address>,
     /// Not supported: null.
     pub tax_id: Option<String>,
@@ -55,9 +56,12 @@ pub struct CustomerCreate {
     #[cfg_attr(feature = "openapi", schema(example = "fr-CA"))]
     pub locale: Option<String>,
     /// The caller's own data.
-    #[cfg_attr(feature = "openapi", schema(value_type = crate::schema::MetadataInput, required = false))]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(value_type = crate::schema::MetadataInput, required = false)
+    )]
     pub metadata: Metadata<'static>,
-    /// Whose customer it is; for callers that are no organization.
+    /// Whose customer it is: needed with the root token, not allowed with an organization's.
     pub organization_id: Option<Uuid>,
 }
 
@@ -247,7 +251,7 @@ fn kind<S: Serializer>(kind: &CustomerKind, serializer: S) -> Result<S::Ok, S::E
     serializer.serialize_str(kind.as_str())
 }
 
-/// A customer in an answer (contract section 2.4).
+/// A customer.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Customer {
@@ -338,7 +342,7 @@ fn avatar_url(email: &str) -> String {
     format!("https://www.gravatar.com/avatar/{hex}?d=404")
 }
 
-/// A customer with its meters (contract section 5.6).
+/// A customer with its meters.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CustomerState {
@@ -370,7 +374,7 @@ impl CustomerState {
 #[into_params(parameter_in = Query)]
 pub struct CustomersListQuery {
     /// Any of these organizations; may repeat.
-    pub organization_id: Option<Vec<String>>,
+    pub organization_id: Option<Vec<Uuid>>,
     /// The whole e-mail address, whatever the case.
     pub email: Option<String>,
     /// Part of the e-mail address or the name, whatever the case, or the beginning of the external
@@ -379,6 +383,6 @@ pub struct CustomersListQuery {
     /// Whether they have a subscription: nobody has.
     pub active: Option<bool>,
     /// `created_at`, `email` or `name`, with `-` in front to descend; may repeat.
-    #[param(default = "-created_at")]
+    #[param(default = json!(["-created_at"]))]
     pub sorting: Option<Vec<String>>,
 }

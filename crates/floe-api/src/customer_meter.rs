@@ -95,20 +95,20 @@ fn meter_ids(query: &QueryParams, errors: &mut Errors) -> Option<Vec<MeterId>> {
 #[into_params(parameter_in = Query)]
 pub struct CustomerMetersListQuery {
     /// Any of these organizations; may repeat.
-    pub organization_id: Option<Vec<String>>,
+    pub organization_id: Option<Vec<Uuid>>,
     /// Any of these customers; may repeat.
-    pub customer_id: Option<Vec<String>>,
+    pub customer_id: Option<Vec<Uuid>>,
     /// Any of the customers with these external ids; may repeat.
     pub external_customer_id: Option<Vec<String>>,
     /// Any of these meters; archived ones are hidden unless this is given. May repeat.
-    pub meter_id: Option<Vec<String>>,
+    pub meter_id: Option<Vec<Uuid>>,
     /// `created_at`, `modified_at`, `customer_id`, `customer_name`, `meter_id`, `meter_name`,
     /// `consumed_units`, `credited_units` or `balance`, with `-` in front to descend; may repeat.
-    #[param(default = "-modified_at")]
+    #[param(default = json!(["-modified_at"]))]
     pub sorting: Option<Vec<String>>,
 }
 
-/// A customer and a meter, in an answer.
+/// What one customer used and was credited on one meter.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CustomerMeter {
@@ -161,7 +161,7 @@ impl CustomerMeter {
     }
 }
 
-/// A meter in the state of a customer (contract section 5.6).
+/// A meter in the state of a customer.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CustomerStateMeter {
@@ -205,7 +205,7 @@ impl CustomerStateMeter {
     }
 }
 
-/// The body that credits a customer meter.
+/// Units to credit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CreditCreate {
@@ -241,7 +241,7 @@ fn units(json: &Json<'_>, loc: &Loc<'_>, errors: &mut Errors) -> Option<i64> {
     Some(units)
 }
 
-/// The body that resets a customer meter: an object.
+/// An object; nothing in it is read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ResetCreate {}

@@ -15,13 +15,13 @@ pub use self::list::{EventNameSort, EventNamesParams, EventsListParams, meter_no
 use crate::Customer;
 use crate::serialize::{display, optional_display};
 
-/// An event in an answer (contract section 4.2).
+/// An event.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Event {
     /// Its id.
     #[serde(serialize_with = "display")]
-    #[cfg_attr(feature = "openapi", schema(value_type = String, format = "uuid4"))]
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = "uuid"))]
     pub id: EventId,
     /// When the usage happened.
     #[serde(serialize_with = "display")]
@@ -29,13 +29,13 @@ pub struct Event {
     pub timestamp: Timestamp,
     /// Its organization.
     #[serde(serialize_with = "display")]
-    #[cfg_attr(feature = "openapi", schema(value_type = String, format = "uuid4"))]
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = "uuid"))]
     pub organization_id: OrganizationId,
     /// As ingested; null for events of an external id.
     #[serde(serialize_with = "optional_display")]
     #[cfg_attr(
         feature = "openapi",
-        schema(value_type = Option<String>, format = "uuid4", required = true)
+        schema(value_type = Option<String>, format = "uuid", required = true)
     )]
     pub customer_id: Option<CustomerId>,
     /// Whoever has the event's customer id or external id now.
@@ -48,7 +48,7 @@ pub struct Event {
     #[serde(serialize_with = "optional_display")]
     #[cfg_attr(
         feature = "openapi",
-        schema(value_type = Option<String>, format = "uuid4", required = true)
+        schema(value_type = Option<String>, format = "uuid", required = true)
     )]
     pub member_id: Option<Uuid>,
     /// As ingested.
@@ -60,7 +60,7 @@ pub struct Event {
     #[serde(serialize_with = "optional_display")]
     #[cfg_attr(
         feature = "openapi",
-        schema(value_type = Option<String>, format = "uuid4", required = true)
+        schema(value_type = Option<String>, format = "uuid", required = true)
     )]
     pub parent_id: Option<EventId>,
     /// What to call it: the label of its event type, by default its name.
@@ -134,7 +134,7 @@ pub fn label(source: EventSource, name: &str, set: Option<&str>) -> String {
     label.to_owned()
 }
 
-/// An item of `GET /v1/events/names`.
+/// A name of events, by source.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct EventName {

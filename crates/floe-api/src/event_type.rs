@@ -14,7 +14,7 @@ use crate::query::{Direction, Paging, QueryParams};
 use crate::scalar;
 use crate::wire::WireTimestamp;
 
-/// The body of PATCH `/v1/event-types/{id}`.
+/// A label for an event type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct EventTypeUpdate {
@@ -124,9 +124,9 @@ impl EventTypesListParams {
 #[into_params(parameter_in = Query)]
 pub struct EventTypesListQuery {
     /// Any of these organizations; may repeat.
-    pub organization_id: Option<Vec<String>>,
+    pub organization_id: Option<Vec<Uuid>>,
     /// Events of any of these customers, or of the external ones; may repeat.
-    pub customer_id: Option<Vec<String>>,
+    pub customer_id: Option<Vec<Uuid>>,
     /// Events of any of these customers; may repeat.
     pub external_customer_id: Option<Vec<String>>,
     /// Part of the name or the label, whatever the case.
@@ -135,16 +135,17 @@ pub struct EventTypesListQuery {
     #[param(default = false)]
     pub root_events: Option<bool>,
     /// Only children of this event.
-    pub parent_id: Option<String>,
-    /// `user` or `system`.
+    pub parent_id: Option<Uuid>,
+    /// Who made the events.
+    #[param(value_type = Option<crate::schema::EventSource>, inline)]
     pub source: Option<String>,
     /// `name`, `label`, `occurrences`, `first_seen` or `last_seen`, with `-` in front to descend;
     /// may repeat.
-    #[param(default = "-last_seen")]
+    #[param(default = json!(["-last_seen"]))]
     pub sorting: Option<Vec<String>>,
 }
 
-/// An event type in the answer to a PATCH.
+/// An event type.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct EventType {
@@ -166,7 +167,7 @@ pub struct EventType {
     pub organization_id: Uuid,
 }
 
-/// An event type in a list, with numbers of its events.
+/// An event type, with numbers of its events.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct EventTypeWithStats {

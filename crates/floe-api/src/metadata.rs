@@ -122,7 +122,8 @@ impl Serialize for WireMetadata<'_> {
 }
 
 /// Metadata of an event as it stands on the wire: as [`WireMetadata`], but `_cost.amount` is a
-/// string (contract section 1.5).
+/// string (contract section 1.5), and floats of 1e16 and more come back as integers (semantics
+/// section 2.3).
 #[derive(Debug, Clone, Copy)]
 pub struct WireEventMetadata<'m>(pub &'m Metadata<'m>);
 
@@ -132,6 +133,9 @@ impl Serialize for WireEventMetadata<'_> {
         for (key, value) in self.0.iter() {
             match value {
                 Value::Object(cost) if key == "_cost" => map.serialize_entry(key, &Cost(cost))?,
+                Value::Number(number) if number.shows_as_integer() => {
+                    map.serialize_entry(key, &Digits(number))?;
+                }
                 value => map.serialize_entry(key, &WireValue(value))?,
             }
         }
@@ -156,6 +160,22 @@ impl Serialize for Cost<'_> {
     }
 }
 
+/// A number by all its digits, without an exponent.
+struct Digits<'m>(&'m Number<'m>);
+
+impl Serialize for Digits<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Number::Int(value) => serializer.serialize_i64(*value),
+            number => match RawValue::from_string(number.to_string()) {
+                Ok(raw) => raw.serialize(serializer),
+                // Not what `Number::integer` makes.
+                Err(_) => serializer.collect_str(number),
+            },
+        }
+    }
+}
+
 struct WireValue<'m>(&'m Value<'m>);
 
 impl Serialize for WireValue<'_> {
@@ -166,11 +186,7 @@ impl Serialize for WireValue<'_> {
             Value::Number(Number::Int(value)) => serializer.serialize_i64(*value),
             Value::Number(Number::Float(value)) => serializer.serialize_f64(*value),
             Value::Number(number @ (Number::Decimal { .. } | Number::Big(_))) => {
-                match RawValue::from_string(number.to_string()) {
-                    Ok(raw) => raw.serialize(serializer),
-                    // Not what `Number::integer` makes.
-                    Err(_) => serializer.collect_str(number),
-                }
+                Digits(number).serialize(serializer)
             }
             Value::String(text) => serializer.serialize_str(text),
             Value::Array(items) => serializer.collect_seq(items.iter().map(WireValue)),

@@ -33,19 +33,22 @@ pub fn organization_token_error(loc: &Loc<'_>, organization_id: Uuid, errors: &m
     errors.push(&loc.key("organization_id"), violation, &input);
 }
 
-/// Body of `POST /v1/meters/`.
+/// A meter to create.
 #[derive(Debug, Clone, PartialEq)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct MeterCreate {
-    /// At least 3 code points.
+    /// At least 3 characters; need not be unique.
     #[cfg_attr(feature = "openapi", schema(min_length = 3))]
     pub name: String,
-    /// What it is a number of.
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<crate::schema::MeterUnit>))]
+    /// What its quantity is a number of.
+    #[cfg_attr(
+        feature = "openapi",
+        schema(value_type = crate::schema::MeterUnit, required = false, default = "scalar")
+    )]
     pub unit: MeterUnit,
-    /// There exactly if the unit is custom.
+    /// What a custom unit is called: needed if the unit is `custom`, else not allowed.
     pub custom_label: Option<String>,
-    /// Positive.
+    /// What a custom unit multiplies by, for display.
     #[cfg_attr(feature = "openapi", schema(minimum = 1))]
     pub custom_multiplier: Option<i64>,
     /// Which events it counts.
@@ -55,10 +58,13 @@ pub struct MeterCreate {
     #[cfg_attr(feature = "openapi", schema(value_type = crate::schema::Aggregation))]
     pub aggregation: floe_core::Aggregation,
     /// The caller's own data.
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<crate::schema::MetadataInput>))]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(value_type = crate::schema::MetadataInput, required = false)
+    )]
     pub metadata: Metadata<'static>,
-    /// If given, [`organization_token_error`] is due for a caller that is an organization.
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = "uuid4"))]
+    /// Whose meter it is: needed with the root token, not allowed with an organization's.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = "uuid"))]
     pub organization_id: Option<Uuid>,
 }
 
@@ -100,29 +106,32 @@ impl MeterCreate {
     }
 }
 
-/// Body of `PATCH /v1/meters/{id}`: what is absent stays as it is.
+/// Changes of a meter: what is absent stays as it is.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct MeterUpdate {
-    /// At least 3 code points; null counts as absent (S12).
+    /// At least 3 characters; null counts as absent.
     #[cfg_attr(feature = "openapi", schema(min_length = 3))]
     pub name: Option<String>,
-    /// What it is a number of; null counts as absent (S12).
+    /// What its quantity is a number of; null counts as absent.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<crate::schema::MeterUnit>))]
     pub unit: Option<MeterUnit>,
-    /// `Some(None)` clears it.
+    /// What a custom unit is called; null clears it.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub custom_label: Option<Option<String>>,
-    /// Positive; `Some(None)` clears it.
+    /// What a custom unit multiplies by, for display; null clears it.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<i64>, minimum = 1))]
     pub custom_multiplier: Option<Option<i64>>,
-    /// Replaces all.
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<crate::schema::MetadataInput>))]
+    /// Replaces all of it; null is refused.
+    #[cfg_attr(
+        feature = "openapi",
+        schema(value_type = crate::schema::MetadataInput, required = false)
+    )]
     pub metadata: Option<Metadata<'static>>,
-    /// Refused once the meter has events; null counts as absent (S13).
+    /// Refused once the meter counted an event; null counts as absent.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<crate::schema::Filter>))]
     pub filter: Option<floe_core::Filter>,
-    /// Refused once the meter has events; null counts as absent (S13).
+    /// Refused once the meter counted an event; null counts as absent.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<crate::schema::Aggregation>))]
     pub aggregation: Option<floe_core::Aggregation>,
     /// Whether to archive or to unarchive; null counts as absent.
@@ -188,7 +197,7 @@ fn multiplier(json: &Json<'_>, loc: &Loc<'_>, errors: &mut Errors) -> Option<i64
     scalar::int_within(json, loc, errors, bounds)
 }
 
-/// A meter in an answer (contract section 2.3).
+/// A meter: which events count, and what is computed from them.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Meter {
@@ -209,7 +218,7 @@ pub struct Meter {
     pub modified_at: Option<Timestamp>,
     /// Its id.
     #[serde(serialize_with = "display")]
-    #[cfg_attr(feature = "openapi", schema(value_type = String, format = "uuid4"))]
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = "uuid"))]
     pub id: MeterId,
     /// At least 3 characters; not unique.
     pub name: String,
@@ -233,7 +242,7 @@ pub struct Meter {
     pub aggregation: floe_core::Aggregation,
     /// Its organization.
     #[serde(serialize_with = "display")]
-    #[cfg_attr(feature = "openapi", schema(value_type = String, format = "uuid4"))]
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = "uuid"))]
     pub organization_id: OrganizationId,
     /// When it was archived, if it is.
     #[serde(serialize_with = "optional_display")]

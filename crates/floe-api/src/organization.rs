@@ -11,7 +11,7 @@ use crate::query::{Direction, Paging, QueryParams};
 use crate::scalar;
 use crate::wire::WireTimestamp;
 
-/// The body of POST `/v1/organizations/`.
+/// An organization to create.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct OrganizationCreate {
@@ -40,7 +40,7 @@ pub fn slug_taken(slug: &str, errors: &mut Errors) {
     errors.push_text(&Loc::BODY.key("slug"), violation, slug);
 }
 
-/// The body of PATCH `/v1/organizations/{id}`.
+/// Changes of an organization.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct OrganizationUpdate {
@@ -118,7 +118,7 @@ pub struct OrganizationsListQuery {
     /// Only the one with exactly this slug.
     pub slug: Option<String>,
     /// `created_at` or `name`, with `-` in front to descend; may repeat.
-    #[param(default = "created_at")]
+    #[param(default = json!(["created_at"]))]
     pub sorting: Option<Vec<String>>,
 }
 

@@ -43,7 +43,7 @@ pub struct PagingQuery {
     /// The page, from 1.
     #[param(minimum = 1, default = 1)]
     pub page: Option<u64>,
-    /// Items on a page; larger numbers mean 100.
+    /// Items on a page, at most 100: larger numbers mean 100.
     #[param(minimum = 1, default = 10)]
     pub limit: Option<u64>,
 }

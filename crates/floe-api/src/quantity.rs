@@ -120,7 +120,7 @@ pub(crate) fn customer_ids(query: &QueryParams, errors: &mut Errors) -> Option<V
     Some(ids.into_iter().map(CustomerId).collect())
 }
 
-/// The answer to a quantities request.
+/// A series of quantities.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct MeterQuantities {

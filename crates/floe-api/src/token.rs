@@ -20,22 +20,23 @@ const MICROS_PER_DAY: i64 = 86_400 * MICROS_PER_SECOND;
 /// Days of the longest duration there is.
 const DURATION_DAYS_MAX: i64 = 999_999_999;
 
-/// The body of POST `/v1/organization-access-tokens/`.
+/// A token to create.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TokenCreate {
     /// What it is for.
     pub comment: String,
     /// What it may do; each right once.
-    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
+    #[cfg_attr(feature = "openapi", schema(schema_with = crate::schema::scopes))]
     pub scopes: Vec<Scope>,
-    /// For how long: an ISO 8601 duration or seconds; null for ever. Here in microseconds, above 0.
+    /// For how long it lives, above 0: an ISO 8601 duration as in `P30D`, or seconds; null for
+    /// ever.
     #[cfg_attr(
         feature = "openapi",
-        schema(rename = "expires_in", value_type = Option<String>, format = "duration")
+        schema(rename = "expires_in", value_type = Option<crate::schema::Lifetime>)
     )]
     pub expires_in_micros: Option<i64>,
-    /// Whose token it is; for callers that are no organization.
+    /// Whose token it is: needed with the root token, not allowed with an organization's.
     pub organization_id: Option<Uuid>,
 }
 
@@ -61,14 +62,14 @@ impl TokenCreate {
     }
 }
 
-/// The body of PATCH `/v1/organization-access-tokens/{id}`; absent and null leave a field.
+/// Changes of a token: absent and null leave a field.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TokenUpdate {
     /// What it is for.
     pub comment: Option<String>,
     /// What it may do; each right once.
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<Vec<String>>))]
+    #[cfg_attr(feature = "openapi", schema(schema_with = crate::schema::optional_scopes))]
     pub scopes: Option<Vec<Scope>>,
 }
 
@@ -226,14 +227,14 @@ impl TokensListParams {
 #[into_params(parameter_in = Query)]
 pub struct TokensListQuery {
     /// Any of these organizations; may repeat.
-    pub organization_id: Option<Vec<String>>,
+    pub organization_id: Option<Vec<Uuid>>,
     /// `created_at`, `comment`, `last_used_at` or `expires_at`, with `-` in front to descend; may
     /// repeat.
-    #[param(default = "-created_at")]
+    #[param(default = json!(["-created_at"]))]
     pub sorting: Option<Vec<String>>,
 }
 
-/// An access token in an answer, without its secret.
+/// An access token without its secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AccessToken {
@@ -246,7 +247,7 @@ pub struct AccessToken {
     pub modified_at: Option<WireTimestamp>,
     /// What it may do.
     #[serde(serialize_with = "scope_names")]
-    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
+    #[cfg_attr(feature = "openapi", schema(schema_with = crate::schema::scopes))]
     pub scopes: Vec<Scope>,
     /// When it stops to live; null for never.
     #[cfg_attr(feature = "openapi", schema(required = true))]
@@ -264,13 +265,13 @@ fn scope_names<S: Serializer>(scopes: &[Scope], serializer: S) -> Result<S::Ok, 
     serializer.collect_seq(scopes.iter().map(|scope| scope.as_str()))
 }
 
-/// The answer to POST `/v1/organization-access-tokens/`: the only one that holds the secret.
+/// A new token: the only answer that holds the secret.
 #[derive(Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AccessTokenCreated {
     /// The token without its secret.
     pub organization_access_token: AccessToken,
-    /// The secret.
+    /// The secret: what goes behind `Bearer`.
     pub token: String,
 }
 

@@ -3,12 +3,17 @@
 use floe_core::Timestamp;
 use serde::{Serialize, Serializer};
 
-/// An instant in the wire's form (contract section 1.5): `2024-01-01T00:00:00.123000Z`.
+/// An instant in UTC: `2024-01-01T00:00:00Z`, or to the microsecond `2024-01-01T00:00:00.123000Z`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(
     feature = "openapi",
     derive(utoipa::ToSchema),
-    schema(value_type = String, format = DateTime, example = "2024-01-01T00:00:00.123000Z")
+    schema(
+        as = Timestamp,
+        value_type = String,
+        format = DateTime,
+        example = "2024-01-01T00:00:00.123000Z"
+    )
 )]
 pub struct WireTimestamp(pub Timestamp);
 

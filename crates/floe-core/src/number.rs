@@ -103,6 +103,16 @@ impl<'a> Number<'a> {
         }
     }
 
+    /// Whether it shows without a fraction: an integer, or a float of 1e16 and more.
+    #[must_use]
+    pub fn shows_as_integer(&self) -> bool {
+        match self {
+            Self::Int(_) | Self::Big(_) => true,
+            Self::Float(value) => value.abs() >= FLOAT_SHOWN_AS_INTEGER_MIN,
+            Self::Decimal { .. } => false,
+        }
+    }
+
     /// The nearest f64, ties to even; saturates at ±`f64::MAX`.
     #[must_use]
     pub fn to_f64(&self) -> f64 {

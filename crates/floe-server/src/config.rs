@@ -38,7 +38,7 @@ pub enum LogFormat {
 }
 
 /// The settings that a server starts with.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Config {
     /// The data folder.
     pub data: PathBuf,
@@ -151,8 +151,90 @@ impl ConfigFile {
             root_token: self.root_token,
             log_format: self.log_format.unwrap_or_default(),
             log: self.log.unwrap_or_else(|| "info".to_owned()),
-            tail_bytes_max: self.tail_mebibytes_max.unwrap_or(4096) << 20,
+            tail_bytes_max: self.tail_mebibytes_max.unwrap_or(4096).saturating_mul(1 << 20),
             parse_only: false,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEFAULT: &str = include_str!("../config.default.toml");
+
+    /// The default file with the settings that have no default, and so are commented out.
+    fn complete() -> String {
+        let is_setting = |line: &str| {
+            line.split_once(" = ").is_some_and(|(key, _)| {
+                key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+            })
+        };
+        let lines = DEFAULT.lines().map(|line| match line.strip_prefix("# ") {
+            Some(rest) if is_setting(rest) => rest,
+            _ => line,
+        });
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn the_default_file_says_the_defaults() {
+        let file: ConfigFile = toml::from_str(DEFAULT).unwrap();
+        assert_eq!(file.into_config().unwrap(), ConfigFile::default().into_config().unwrap());
+    }
+
+    #[test]
+    fn the_default_file_names_every_setting() {
+        let file: ConfigFile = toml::from_str(&complete()).unwrap();
+        // A new setting breaks this line: name it in the file, too.
+        let ConfigFile {
+            data,
+            listen,
+            metrics_listen,
+            root_token,
+            log_format,
+            log,
+            tail_mebibytes_max,
+        } = &file;
+        let named = [
+            data.is_some(),
+            listen.is_some(),
+            metrics_listen.is_some(),
+            root_token.is_some(),
+            log_format.is_some(),
+            log.is_some(),
+            tail_mebibytes_max.is_some(),
+        ];
+        assert_eq!(named, [true; 7]);
+        assert!(file.into_config().is_ok());
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused() {
+        let error = toml::from_str::<ConfigFile>("lisen = \"127.0.0.1:1\"").unwrap_err();
+        assert!(error.message().starts_with("unknown field `lisen`, expected one of `data`"));
+    }
+
+    #[test]
+    fn what_is_set_first_holds() {
+        let log = |log: &str| ConfigFile { log: Some(log.to_owned()), ..ConfigFile::default() };
+        assert_eq!(log("a").or(log("b")).or(log("c")).log.as_deref(), Some("a"));
+        assert_eq!(ConfigFile::default().or(log("b")).or(log("c")).log.as_deref(), Some("b"));
+    }
+
+    #[test]
+    fn a_root_token_is_checked() {
+        let check = |token: &str, expected: &str| {
+            let file = ConfigFile { root_token: Some(token.into()), ..ConfigFile::default() };
+            assert_eq!(file.into_config().unwrap_err().to_string(), expected);
+        };
+        check("fifteen-letters", "the root token must have at least 16 characters, got 15");
+        check("sixteen letters ", "the root token must consist of visible ASCII characters");
+    }
+
+    #[test]
+    fn a_limit_beyond_all_memory_is_none() {
+        let file = ConfigFile { tail_mebibytes_max: Some(usize::MAX), ..ConfigFile::default() };
+        assert_eq!(file.into_config().unwrap().tail_bytes_max, usize::MAX);
     }
 }

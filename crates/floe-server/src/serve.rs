@@ -32,8 +32,11 @@ const HEAD_BYTES_MAX: usize = 64 * 1024;
 const CONNECTIONS_MAX: usize = 10_000;
 /// Time for open requests to end when the server stops.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(30);
-/// How often the times of tokens' last uses are saved.
-const SAVE_INTERVAL: Duration = Duration::from_secs(60);
+/// Time for a client to take some of an answer.
+const WRITE_PAUSE_MAX: Duration = Duration::from_secs(60);
+/// How often the times of tokens' last uses are saved, and samples of histograms put into their
+/// buckets: they pile up otherwise.
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(20);
 
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -133,11 +136,12 @@ impl Server {
     pub async fn run(self, stop: impl Future<Output = ()>) {
         let Self { listener, metrics_listener, app, .. } = self;
         let store = app.store.clone();
-        let saver = tokio::spawn({
-            let store = store.clone();
+        let upkeep = tokio::spawn({
+            let (store, metrics) = (store.clone(), Arc::clone(&app.metrics));
             async move {
                 loop {
-                    tokio::time::sleep(SAVE_INTERVAL).await;
+                    tokio::time::sleep(UPKEEP_INTERVAL).await;
+                    metrics.run_upkeep();
                     let store = store.clone();
                     let saved = tokio::task::spawn_blocking(move || store.save_last_uses()).await;
                     if let Ok(Err(error)) = saved {
@@ -152,7 +156,7 @@ impl Server {
             tokio::spawn(accept(listener, router, std::future::pending()))
         });
         accept(listener, app::router(app), stop).await;
-        saver.abort();
+        upkeep.abort();
         metrics.inspect(|task| task.abort());
         // What waits is written, and the journal is closed cleanly.
         if tokio::task::spawn_blocking(move || store.close()).await.is_err() {
@@ -220,6 +224,9 @@ async fn accept(listener: TcpListener, router: Router, stop: impl Future<Output 
         };
         // Answers are small and whole: waiting to fill a packet only delays them.
         let _ = stream.set_nodelay(true);
+        // A client that does not read must not keep its answer in memory for ever.
+        #[cfg(target_os = "linux")]
+        let _ = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(WRITE_PAUSE_MAX));
         let router = router.clone();
         let service = service_fn(move |mut request: hyper::Request<Incoming>| {
             let router = router.clone();

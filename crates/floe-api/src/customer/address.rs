@@ -44,19 +44,24 @@ const US_STATES: [&str; 51] = [
 const CA_SUBDIVISIONS: [&str; 13] =
     ["AB", "BC", "MB", "NB", "NL", "NS", "NT", "NU", "ON", "PE", "QC", "SK", "YT"];
 
-/// A billing address on the wire.
+/// A billing address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Address {
     /// First line.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub line1: Option<String>,
     /// Second line.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub line2: Option<String>,
     /// Postal code.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub postal_code: Option<String>,
     /// City.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub city: Option<String>,
     /// State; with the country in front for the United States and Canada, as in `US-CA`.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub state: Option<String>,
     /// ISO 3166-1 alpha-2.
     #[cfg_attr(feature = "openapi", schema(example = "US", min_length = 2, max_length = 2))]

@@ -13,20 +13,18 @@ use crate::json::Json;
 use crate::metadata::parse_metadata;
 use crate::scalar;
 
-/// The body of PATCH `/v1/customers/{id}` and `/v1/customers/external/{external_id}`.
-///
-/// What is absent stays as it is; null is `Some(None)`.
+/// Changes of a customer: what is absent stays as it is.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CustomerUpdate {
-    /// The address with its domain in lower case; null counts as absent.
+    /// The e-mail address; null counts as absent.
     #[cfg_attr(feature = "openapi", schema(format = "email"))]
     pub email: Option<String>,
     /// Trimmed, null if blank; null clears it.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, max_length = 256))]
     pub name: Option<Option<String>>,
     /// Where to send invoices; null is refused.
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<super::Address>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<crate::schema::AddressInput>))]
     pub billing_address: Option<Option<floe_core::Address>>,
     /// Not supported: null.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
@@ -34,8 +32,11 @@ pub struct CustomerUpdate {
     /// BCP 47 tag; null clears it.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, example = "fr-CA"))]
     pub locale: Option<Option<String>>,
-    /// Replaces all.
-    #[cfg_attr(feature = "openapi", schema(value_type = crate::schema::MetadataInput, required = false))]
+    /// Replaces all of it; null is refused.
+    #[cfg_attr(
+        feature = "openapi",
+        schema(value_type = crate::schema::MetadataInput, required = false)
+    )]
     pub metadata: Option<Metadata<'static>>,
     /// The caller's identifier, which can be set once; only where the customer is named by its id.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]

@@ -136,7 +136,7 @@ impl EventReferences {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct IngestResponse {
-    /// New events.
+    /// New events; they are on disk.
     pub inserted: u64,
     /// Events whose `external_id` was known already, or came earlier in the batch.
     pub duplicates: u64,

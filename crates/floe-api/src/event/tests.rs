@@ -509,7 +509,7 @@ fn an_answer_has_every_field() {
     };
     let answer = json_text(&Event::new(event(&body), context.clone()));
     let rest = answer.strip_prefix(&format!(
-        r#"{{"id":"{ID}","timestamp":"1970-01-01T00:00:00Z","organization_id":"{OTHER_ID}","customer_id":null,"customer":null,"external_customer_id":"x","member_id":null,"external_member_id":"m","child_count":2,"parent_id":null,"label":"a","name":"a","source":"user","metadata":{{"_cost":{{"amount":"1.5","currency":"usd"}},"n":1e"#
+        r#"{{"id":"{ID}","timestamp":"1970-01-01T00:00:00Z","organization_id":"{OTHER_ID}","customer_id":null,"customer":null,"external_customer_id":"x","member_id":null,"external_member_id":"m","child_count":2,"parent_id":null,"label":"a","name":"a","source":"user","metadata":{{"_cost":{{"amount":"1.5","currency":"usd"}},"n":100000000000000000000"#
     ));
     assert!(rest.is_some(), "{answer}");
     let by_id = event(&batch(&format!(r#"{{"name":"a","customer_id":"{ID}"}}"#)));

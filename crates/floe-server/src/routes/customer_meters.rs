@@ -6,18 +6,21 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use floe_api::CustomerMeter;
 use floe_api::customer_meter::{
-    CreditCreate, CustomerMeterSort, CustomerMetersListParams, ResetCreate,
+    CreditCreate, CustomerMeterSort, CustomerMetersListParams, CustomerMetersListQuery, ResetCreate,
 };
 use floe_api::errors::Errors;
+use floe_api::page::PagingQuery;
 use floe_core::{Customer, CustomerMeterId, Meter};
 use floe_store::port::{Catalog as _, CustomerMeterRow, EventStore as _, NewCredit, Page};
 use floe_store::sort::{SortKey, sorted_page};
+use uuid::Uuid;
 
 use super::{created, ok, page, page_request, wire_customer};
 use crate::app::App;
 use crate::auth::{Caller, CustomerMetersRead, CustomerMetersWrite};
 use crate::error::ApiError;
 use crate::extract::{Body, Query, accept, path_id};
+use crate::openapi::Refusals;
 
 /// A customer meter while a list of them is sorted.
 struct Item {
@@ -27,7 +30,22 @@ struct Item {
     row: CustomerMeterRow,
 }
 
-/// Lists customer meters. Those of archived meters are hidden unless the meter is asked for.
+/// Lists customer meters.
+///
+/// A customer meter is what one customer used and was credited on one meter. Those of archived
+/// meters are hidden unless the meter is asked for.
+#[utoipa::path(
+    get, path = "/v1/customer-meters/", tag = "customer meters",
+    params(CustomerMetersListQuery, PagingQuery),
+    responses(
+        (
+            status = 200,
+            description = "A page of customer meters.",
+            body = floe_api::Page<CustomerMeter>,
+        ),
+        Refusals<CustomerMetersRead>,
+    ),
+)]
 pub(crate) async fn list_customer_meters(
     State(app): State<App>,
     caller: Caller<CustomerMetersRead>,
@@ -104,7 +122,7 @@ fn sort_key(item: &Item, by: CustomerMeterSort) -> SortKey {
 fn by_id<N>(
     app: &App,
     caller: &Caller<N>,
-    id: uuid::Uuid,
+    id: Uuid,
 ) -> Result<(Arc<Customer>, Arc<Meter>), ApiError> {
     app.store.customer_meter(&caller.organizations(), CustomerMeterId(id)).ok_or(ApiError::NotFound)
 }
@@ -130,6 +148,14 @@ async fn current(
 }
 
 /// Returns a customer meter.
+#[utoipa::path(
+    get, path = "/v1/customer-meters/{id}", tag = "customer meters",
+    params(("id" = Uuid, Path, description = "Id of the customer meter.")),
+    responses(
+        (status = 200, description = "The customer meter.", body = CustomerMeter),
+        Refusals<CustomerMetersRead>,
+    ),
+)]
 pub(crate) async fn get_customer_meter(
     State(app): State<App>,
     caller: Caller<CustomerMetersRead>,
@@ -141,7 +167,31 @@ pub(crate) async fn get_customer_meter(
     Ok(ok(&current(&app, customer, meter).await?))
 }
 
-/// Credits a customer meter. A known `external_id` credits nothing and answers 200.
+/// Credits a customer meter.
+///
+/// The credit is a `meter.credited` event. To retry safely, give it an `external_id`: a known one
+/// credits nothing again and answers 200. Polar has no such path.
+#[utoipa::path(
+    post, path = "/v1/customer-meters/{id}/credits", tag = "customer meters",
+    params(("id" = Uuid, Path, description = "Id of the customer meter.")),
+    request_body(
+        content = CreditCreate,
+        example = json!({"units": 1000, "external_id": "invoice_789"}),
+    ),
+    responses(
+        (
+            status = 201,
+            description = "The customer meter with the new credit, which is on disk.",
+            body = CustomerMeter,
+        ),
+        (
+            status = 200,
+            description = "The customer meter; the credit was known.",
+            body = CustomerMeter,
+        ),
+        Refusals<CustomerMetersWrite>,
+    ),
+)]
 pub(crate) async fn credit_customer_meter(
     State(app): State<App>,
     caller: Caller<CustomerMetersWrite>,
@@ -162,8 +212,23 @@ pub(crate) async fn credit_customer_meter(
     Ok(if is_new { created(&row) } else { ok(&row) })
 }
 
-/// Resets a customer meter: what was consumed and credited so far is over, but for credits that
-/// roll over.
+/// Resets a customer meter.
+///
+/// What was consumed and credited so far is over, but for what is left of credits that roll over.
+/// The reset is a `meter.reset` event. Polar has no such path.
+#[utoipa::path(
+    post, path = "/v1/customer-meters/{id}/reset", tag = "customer meters",
+    params(("id" = Uuid, Path, description = "Id of the customer meter.")),
+    request_body(content = ResetCreate, example = json!({})),
+    responses(
+        (
+            status = 201,
+            description = "The customer meter after the reset, which is on disk.",
+            body = CustomerMeter,
+        ),
+        Refusals<CustomerMetersWrite>,
+    ),
+)]
 pub(crate) async fn reset_customer_meter(
     State(app): State<App>,
     caller: Caller<CustomerMetersWrite>,

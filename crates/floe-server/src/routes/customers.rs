@@ -5,11 +5,13 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse as _, Response};
 use floe_api::customer::{
-    CustomerCreate, CustomerState, CustomerUpdate, CustomersListParams, DeleteParams,
+    CustomerCreate, CustomerState, CustomerUpdate, CustomersListParams, CustomersListQuery,
+    DeleteParams,
 };
 use floe_api::customer_meter::CustomerStateMeter;
 use floe_api::errors::{self, ErrorClass, Errors, Loc};
 use floe_api::json::Json;
+use floe_api::page::PagingQuery;
 use floe_api::query::QueryParams;
 use floe_api::scalar;
 use floe_core::{Customer, CustomerId, CustomerKind, OrganizationId};
@@ -17,14 +19,33 @@ use floe_store::port::{
     Catalog as _, CustomerPatch, CustomerQuery, CustomerRefusal, EventStore as _, NewCustomer, Page,
 };
 use http::StatusCode;
+use uuid::Uuid;
 
 use super::{created, ok, page, page_request, wire_customer};
 use crate::app::App;
 use crate::auth::{Caller, CustomersRead, CustomersWrite};
 use crate::error::ApiError;
 use crate::extract::{Body, Query, accept, path_id};
+use crate::openapi::{ExternalIdPath, MetadataQuery, OrganizationQuery, Refusals};
 
-/// Creates a customer. Events already ingested under its external id are its own.
+/// Creates a customer.
+///
+/// Events already ingested under its `external_id` are its own. A `team` without an e-mail address
+/// needs an `owner` with one, `{"email": "..."}`, which is checked and not kept: there are no
+/// members here.
+#[utoipa::path(
+    post, path = "/v1/customers/", tag = "customers",
+    request_body(content = CustomerCreate, example = json!({
+        "email": "ada@example.com",
+        "external_id": "user_123",
+        "name": "Ada",
+        "metadata": {"plan": "pro"}
+    })),
+    responses(
+        (status = 201, description = "The new customer; it is on disk.", body = floe_api::Customer),
+        Refusals<CustomersWrite>,
+    ),
+)]
 pub(crate) async fn create_customer(
     State(app): State<App>,
     caller: Caller<CustomersWrite>,
@@ -87,6 +108,18 @@ fn refused(errors: Errors) -> ApiError {
 }
 
 /// Lists customers.
+#[utoipa::path(
+    get, path = "/v1/customers/", tag = "customers",
+    params(CustomersListQuery, MetadataQuery, PagingQuery),
+    responses(
+        (
+            status = 200,
+            description = "A page of customers.",
+            body = floe_api::Page<floe_api::Customer>,
+        ),
+        Refusals<CustomersRead>,
+    ),
+)]
 pub(crate) async fn list_customers(
     State(app): State<App>,
     caller: Caller<CustomersRead>,
@@ -113,7 +146,7 @@ pub(crate) async fn list_customers(
 }
 
 /// The customer that a path names, by id.
-fn by_id<N>(app: &App, caller: &Caller<N>, id: uuid::Uuid) -> Result<Arc<Customer>, ApiError> {
+fn by_id<N>(app: &App, caller: &Caller<N>, id: Uuid) -> Result<Arc<Customer>, ApiError> {
     app.store.customer(&caller.organizations(), CustomerId(id)).ok_or(ApiError::NotFound)
 }
 
@@ -153,6 +186,14 @@ fn by_external_id<N>(
 }
 
 /// Returns a customer.
+#[utoipa::path(
+    get, path = "/v1/customers/{id}", tag = "customers",
+    params(("id" = Uuid, Path, description = "Id of the customer.")),
+    responses(
+        (status = 200, description = "The customer.", body = floe_api::Customer),
+        Refusals<CustomersRead>,
+    ),
+)]
 pub(crate) async fn get_customer(
     State(app): State<App>,
     caller: Caller<CustomersRead>,
@@ -165,6 +206,14 @@ pub(crate) async fn get_customer(
 }
 
 /// Returns the customer with an external id.
+#[utoipa::path(
+    get, path = "/v1/customers/external/{external_id}", tag = "customers",
+    params(ExternalIdPath, OrganizationQuery),
+    responses(
+        (status = 200, description = "The customer.", body = floe_api::Customer),
+        Refusals<CustomersRead>,
+    ),
+)]
 pub(crate) async fn get_customer_by_external_id(
     State(app): State<App>,
     caller: Caller<CustomersRead>,
@@ -176,6 +225,22 @@ pub(crate) async fn get_customer_by_external_id(
 }
 
 /// Changes a customer.
+///
+/// What is absent from the body stays as it is; `metadata` is replaced as a whole. An `external_id`
+/// can be set once; events already ingested under it are then the customer's own.
+#[utoipa::path(
+    patch, path = "/v1/customers/{id}", tag = "customers",
+    params(("id" = Uuid, Path, description = "Id of the customer.")),
+    request_body(content = CustomerUpdate, example = json!({"name": "Ada Lovelace"})),
+    responses(
+        (
+            status = 200,
+            description = "The customer as it is now; the change is on disk.",
+            body = floe_api::Customer,
+        ),
+        Refusals<CustomersWrite>,
+    ),
+)]
 pub(crate) async fn update_customer(
     State(app): State<App>,
     caller: Caller<CustomersWrite>,
@@ -193,6 +258,22 @@ pub(crate) async fn update_customer(
 }
 
 /// Changes the customer with an external id.
+///
+/// What is absent from the body stays as it is; `metadata` is replaced as a whole. `external_id`
+/// and `type` are not read here.
+#[utoipa::path(
+    patch, path = "/v1/customers/external/{external_id}", tag = "customers",
+    params(ExternalIdPath, OrganizationQuery),
+    request_body(content = CustomerUpdate, example = json!({"name": "Ada Lovelace"})),
+    responses(
+        (
+            status = 200,
+            description = "The customer as it is now; the change is on disk.",
+            body = floe_api::Customer,
+        ),
+        Refusals<CustomersWrite>,
+    ),
+)]
 pub(crate) async fn update_customer_by_external_id(
     State(app): State<App>,
     caller: Caller<CustomersWrite>,
@@ -261,7 +342,15 @@ async fn apply_update(
     }
 }
 
-/// Deletes a customer. Its events stay.
+/// Deletes a customer.
+///
+/// Its events stay, and count on meters as before. Its e-mail address and external id may be used
+/// again.
+#[utoipa::path(
+    delete, path = "/v1/customers/{id}", tag = "customers",
+    params(("id" = Uuid, Path, description = "Id of the customer."), DeleteParams),
+    responses((status = 204, description = "It is deleted."), Refusals<CustomersWrite>),
+)]
 pub(crate) async fn delete_customer(
     State(app): State<App>,
     caller: Caller<CustomersWrite>,
@@ -276,7 +365,15 @@ pub(crate) async fn delete_customer(
     delete(&app, &customer, &params).await
 }
 
-/// Deletes the customer with an external id. Its events stay.
+/// Deletes the customer with an external id.
+///
+/// Its events stay, and count on meters as before. Its e-mail address and external id may be used
+/// again.
+#[utoipa::path(
+    delete, path = "/v1/customers/external/{external_id}", tag = "customers",
+    params(ExternalIdPath, OrganizationQuery, DeleteParams),
+    responses((status = 204, description = "It is deleted."), Refusals<CustomersWrite>),
+)]
 pub(crate) async fn delete_customer_by_external_id(
     State(app): State<App>,
     caller: Caller<CustomersWrite>,
@@ -300,7 +397,18 @@ async fn delete(
     if deleted { Ok(StatusCode::NO_CONTENT.into_response()) } else { Err(ApiError::NotFound) }
 }
 
-/// Returns a customer with what it used and was credited on every meter.
+/// Returns a customer's state.
+///
+/// That is the customer, and what it used and was credited on every meter. Archived meters and
+/// those without any usage are included.
+#[utoipa::path(
+    get, path = "/v1/customers/{id}/state", tag = "customers",
+    params(("id" = Uuid, Path, description = "Id of the customer.")),
+    responses(
+        (status = 200, description = "The customer and its meters.", body = CustomerState),
+        Refusals<CustomersRead>,
+    ),
+)]
 pub(crate) async fn get_customer_state(
     State(app): State<App>,
     caller: Caller<CustomersRead>,
@@ -313,6 +421,17 @@ pub(crate) async fn get_customer_state(
 }
 
 /// Returns the state of the customer with an external id.
+///
+/// That is the customer, and what it used and was credited on every meter. Archived meters and
+/// those without any usage are included.
+#[utoipa::path(
+    get, path = "/v1/customers/external/{external_id}/state", tag = "customers",
+    params(ExternalIdPath, OrganizationQuery),
+    responses(
+        (status = 200, description = "The customer and its meters.", body = CustomerState),
+        Refusals<CustomersRead>,
+    ),
+)]
 pub(crate) async fn get_customer_state_by_external_id(
     State(app): State<App>,
     caller: Caller<CustomersRead>,

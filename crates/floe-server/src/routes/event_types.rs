@@ -2,12 +2,14 @@
 
 use axum::extract::{Path, State};
 use axum::response::Response;
-use floe_api::WireTimestamp;
 use floe_api::errors::Errors;
 use floe_api::event::label;
 use floe_api::event_type::{
     EventType, EventTypeSort, EventTypeUpdate, EventTypeWithStats, EventTypesListParams,
+    EventTypesListQuery,
 };
+use floe_api::page::PagingQuery;
+use floe_api::{Page, WireTimestamp};
 use floe_core::{EventId, EventSource};
 use floe_store::port::{Catalog as _, EventStore as _, NameQuery, NameRow};
 use floe_store::sort::{SortKey, sorted_page};
@@ -17,8 +19,20 @@ use crate::app::App;
 use crate::auth::{Caller, EventsRead, EventsWrite};
 use crate::error::ApiError;
 use crate::extract::{Body, Query, accept, path_id};
+use crate::openapi::Refusals;
 
-/// Lists event types with numbers of their events.
+/// Lists event types, with numbers of their events.
+///
+/// An event type is made, its label the same as its name, when the first event of a name is
+/// ingested.
+#[utoipa::path(
+    get, path = "/v1/event-types/", tag = "event types",
+    params(EventTypesListQuery, PagingQuery),
+    responses(
+        (status = 200, description = "A page of event types.", body = Page<EventTypeWithStats>),
+        Refusals<EventsRead>,
+    ),
+)]
 pub(crate) async fn list_event_types(
     State(app): State<App>,
     caller: Caller<EventsRead>,
@@ -104,6 +118,17 @@ fn with_stats(app: &App, row: NameRow) -> EventTypeWithStats {
 }
 
 /// Changes the label of an event type.
+///
+/// A `label_property_selector` that is absent from the body is reset to null.
+#[utoipa::path(
+    patch, path = "/v1/event-types/{id}", tag = "event types",
+    params(("id" = Uuid, Path, description = "Id of the event type.")),
+    request_body(content = EventTypeUpdate, example = json!({"label": "Completion"})),
+    responses(
+        (status = 200, description = "The event type as it is now.", body = EventType),
+        Refusals<EventsWrite>,
+    ),
+)]
 pub(crate) async fn update_event_type(
     State(app): State<App>,
     caller: Caller<EventsWrite>,

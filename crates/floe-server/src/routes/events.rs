@@ -7,9 +7,11 @@ use axum::response::Response;
 use floe_api::errors::{self, ErrorClass, Errors, Loc};
 use floe_api::event::{EventNameSort, label, meter_not_found};
 use floe_api::json::Json;
+use floe_api::page::PagingQuery;
+use floe_api::schema::{EventNamesQuery, EventsIngest, EventsListQuery};
 use floe_api::{
     Event, EventContext, EventName, EventNamesParams, EventsListParams, IngestRequest,
-    IngestResponse,
+    IngestResponse, Page,
 };
 use floe_core::{EventId, OrganizationId};
 use floe_store::embedded::system_time;
@@ -18,14 +20,46 @@ use floe_store::port::{
     Organizations, TextQuery,
 };
 use floe_store::sort::{SortKey, sorted_page};
+use uuid::Uuid;
 
 use super::{ok, page, page_request, selection_for_lists, wire_customer};
 use crate::app::App;
 use crate::auth::{Caller, EventsRead, EventsWrite};
 use crate::error::ApiError;
 use crate::extract::{Body, Query, accept, path_id};
+use crate::openapi::{MetadataQuery, Refusals};
 
-/// Stores events. When it answers they are on disk, and every read sees them.
+/// Stores events.
+///
+/// When the answer is 200 they are on disk, synced, and every later read sees them. With a 4xx none
+/// of the batch was stored. One body may have any number of events within 10 MiB (10485760 bytes).
+///
+/// To retry safely after a 5xx or no answer at all, give each event an `external_id`: an event
+/// whose `external_id` is known to the organization, from an earlier batch or from this one, is
+/// counted in `duplicates` and not stored again. Its other fields are not compared.
+///
+/// An event belongs to a customer by `customer_id`, who must exist, or by `external_customer_id`,
+/// for which no customer need exist yet.
+#[utoipa::path(
+    post, path = "/v1/events/ingest", tag = "events",
+    request_body(content = EventsIngest, example = json!({
+        "events": [{
+            "name": "completion",
+            "external_customer_id": "user_123",
+            "external_id": "request_456",
+            "timestamp": "2026-01-15T10:30:00Z",
+            "metadata": {"tokens": 1200, "model": "small"}
+        }]
+    })),
+    responses(
+        (
+            status = 200,
+            description = "How many events are new; they are on disk.",
+            body = IngestResponse,
+        ),
+        Refusals<EventsWrite>,
+    ),
+)]
 pub(crate) async fn ingest_events(
     State(app): State<App>,
     caller: Caller<EventsWrite>,
@@ -67,7 +101,7 @@ fn organization_of_batch(
     if let Some(organization) = caller.organization() {
         return Ok(organization);
     }
-    let named: HashMap<usize, uuid::Uuid> = request
+    let named: HashMap<usize, Uuid> = request
         .references
         .iter()
         .filter_map(|references| Some((references.index, references.organization_id?)))
@@ -102,6 +136,17 @@ fn organization_of_batch(
 }
 
 /// Lists events, the newest first.
+///
+/// Parameters of one kind that repeat are alternatives; different ones must all hold, except that
+/// `customer_id` and `external_customer_id` add up.
+#[utoipa::path(
+    get, path = "/v1/events/", tag = "events",
+    params(EventsListQuery, MetadataQuery, PagingQuery),
+    responses(
+        (status = 200, description = "A page of events.", body = Page<Event>),
+        Refusals<EventsRead>,
+    ),
+)]
 pub(crate) async fn list_events(
     State(app): State<App>,
     caller: Caller<EventsRead>,
@@ -186,6 +231,11 @@ async fn wire_event(app: &App, row: EventRow) -> Result<Event, ApiError> {
 }
 
 /// Returns an event.
+#[utoipa::path(
+    get, path = "/v1/events/{id}", tag = "events",
+    params(("id" = Uuid, Path, description = "Id of the event.")),
+    responses((status = 200, description = "The event.", body = Event), Refusals<EventsRead>),
+)]
 pub(crate) async fn get_event(
     State(app): State<App>,
     caller: Caller<EventsRead>,
@@ -207,6 +257,14 @@ pub(crate) async fn get_event_named_ingest(
 }
 
 /// Lists the names of events, by source.
+#[utoipa::path(
+    get, path = "/v1/events/names", tag = "events",
+    params(EventNamesQuery, PagingQuery),
+    responses(
+        (status = 200, description = "A page of names.", body = Page<EventName>),
+        Refusals<EventsRead>,
+    ),
+)]
 pub(crate) async fn list_event_names(
     State(app): State<App>,
     caller: Caller<EventsRead>,

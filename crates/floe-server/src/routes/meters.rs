@@ -3,8 +3,10 @@
 use axum::extract::{Path, State};
 use axum::response::Response;
 use floe_api::errors::Errors;
+use floe_api::page::PagingQuery;
+use floe_api::schema::{MetersListQuery, QuantitiesQuery};
 use floe_api::{
-    Meter, MeterCreate, MeterQuantities, MeterUpdate, MetersListParams, QuantitiesParams,
+    Meter, MeterCreate, MeterQuantities, MeterUpdate, MetersListParams, Page, QuantitiesParams,
 };
 use floe_core::{MeterId, QuantityQuery};
 use floe_store::port::{Catalog as _, EventStore as _, MeterPatch, MeterQuery, NewMeter};
@@ -14,8 +16,27 @@ use crate::app::App;
 use crate::auth::{Caller, MetersRead, MetersWrite};
 use crate::error::ApiError;
 use crate::extract::{Body, Query, accept, path_id};
+use crate::openapi::{MetadataQuery, Refusals};
 
-/// Creates a meter. It counts events from before its creation as well.
+/// Creates a meter.
+///
+/// A meter is a filter, which says which events count, and an aggregation, which says what is
+/// computed from them. It counts events from before its creation as well. Names need not be unique.
+#[utoipa::path(
+    post, path = "/v1/meters/", tag = "meters",
+    request_body(content = MeterCreate, example = json!({
+        "name": "Tokens",
+        "filter": {
+            "conjunction": "and",
+            "clauses": [{"property": "name", "operator": "eq", "value": "completion"}]
+        },
+        "aggregation": {"func": "sum", "property": "tokens"}
+    })),
+    responses(
+        (status = 201, description = "The new meter; it is on disk.", body = Meter),
+        Refusals<MetersWrite>,
+    ),
+)]
 pub(crate) async fn create_meter(
     State(app): State<App>,
     caller: Caller<MetersWrite>,
@@ -45,6 +66,14 @@ pub(crate) async fn create_meter(
 }
 
 /// Lists meters.
+#[utoipa::path(
+    get, path = "/v1/meters/", tag = "meters",
+    params(MetersListQuery, MetadataQuery, PagingQuery),
+    responses(
+        (status = 200, description = "A page of meters.", body = Page<Meter>),
+        Refusals<MetersRead>,
+    ),
+)]
 pub(crate) async fn list_meters(
     State(app): State<App>,
     caller: Caller<MetersRead>,
@@ -61,6 +90,11 @@ pub(crate) async fn list_meters(
 }
 
 /// Returns a meter.
+#[utoipa::path(
+    get, path = "/v1/meters/{id}", tag = "meters",
+    params(("id" = Uuid, Path, description = "Id of the meter.")),
+    responses((status = 200, description = "The meter.", body = Meter), Refusals<MetersRead>),
+)]
 pub(crate) async fn get_meter(
     State(app): State<App>,
     caller: Caller<MetersRead>,
@@ -73,7 +107,23 @@ pub(crate) async fn get_meter(
     Ok(ok(&Meter::from(&*meter)))
 }
 
-/// Changes a meter. Its filter and aggregation are locked once an event counts on it.
+/// Changes a meter.
+///
+/// What is absent from the body stays as it is. Its filter and aggregation are locked once an event
+/// counts on it. A meter cannot be deleted: `is_archived` archives it, and it goes on counting.
+#[utoipa::path(
+    patch, path = "/v1/meters/{id}", tag = "meters",
+    params(("id" = Uuid, Path, description = "Id of the meter.")),
+    request_body(content = MeterUpdate, example = json!({"name": "Tokens used"})),
+    responses(
+        (
+            status = 200,
+            description = "The meter as it is now; the change is on disk.",
+            body = Meter,
+        ),
+        Refusals<MetersWrite>,
+    ),
+)]
 pub(crate) async fn update_meter(
     State(app): State<App>,
     caller: Caller<MetersWrite>,
@@ -119,7 +169,27 @@ pub(crate) async fn update_meter(
     Ok(ok(&Meter::from(&*meter.ok_or(ApiError::NotFound)?)))
 }
 
-/// Returns a meter's quantities: one per point from start to end, and the total.
+/// Returns a meter's quantities.
+///
+/// There is one for each point of a series, and a total of the covered period. The first point is
+/// `start_timestamp`, and each further one is an interval later, up to and including
+/// `end_timestamp`. The quantity of a point is that of the whole calendar interval (hour, day, week
+/// from Monday, month or year in `timezone`) in which the point lies. So events before the start
+/// count if they are in its interval, and if the time of day of the end is earlier than that of the
+/// start, the interval of the end has no point. Send aligned bounds to be sure: a start at the
+/// beginning of an interval, an end just before the beginning of another.
+///
+/// Where nothing was used the quantity is 0.0. Sums and averages are exact: they are computed from
+/// the decimal digits that were sent, rounded once to a 64-bit float, and do not depend on the
+/// order of events.
+#[utoipa::path(
+    get, path = "/v1/meters/{id}/quantities", tag = "meters",
+    params(("id" = Uuid, Path, description = "Id of the meter."), QuantitiesQuery, MetadataQuery),
+    responses(
+        (status = 200, description = "The quantities, ascending by time.", body = MeterQuantities),
+        Refusals<MetersRead>,
+    ),
+)]
 pub(crate) async fn get_meter_quantities(
     State(app): State<App>,
     caller: Caller<MetersRead>,

@@ -2,11 +2,13 @@
 
 use axum::extract::{Path, State};
 use axum::response::Response;
-use floe_api::Organization;
 use floe_api::errors::{ErrorClass, Errors};
 use floe_api::organization::{
-    OrganizationCreate, OrganizationUpdate, OrganizationsListParams, slug_taken,
+    OrganizationCreate, OrganizationUpdate, OrganizationsListParams, OrganizationsListQuery,
+    slug_taken,
 };
+use floe_api::page::PagingQuery;
+use floe_api::{Organization, Page};
 use floe_core::OrganizationId;
 use floe_store::port::Catalog as _;
 
@@ -15,8 +17,17 @@ use crate::app::App;
 use crate::auth::{Caller, OrganizationsRead, RootOnly};
 use crate::error::ApiError;
 use crate::extract::{Body, Query, accept, path_id};
+use crate::openapi::Refusals;
 
 /// Creates an organization.
+#[utoipa::path(
+    post, path = "/v1/organizations/", tag = "organizations",
+    request_body(content = OrganizationCreate, example = json!({"name": "Acme", "slug": "acme"})),
+    responses(
+        (status = 201, description = "The new organization; it is on disk.", body = Organization),
+        Refusals<RootOnly>,
+    ),
+)]
 pub(crate) async fn create_organization(
     State(app): State<App>,
     _: Caller<RootOnly>,
@@ -40,6 +51,14 @@ pub(crate) async fn create_organization(
 }
 
 /// Lists organizations.
+#[utoipa::path(
+    get, path = "/v1/organizations/", tag = "organizations",
+    params(OrganizationsListQuery, PagingQuery),
+    responses(
+        (status = 200, description = "A page of organizations.", body = Page<Organization>),
+        Refusals<RootOnly>,
+    ),
+)]
 pub(crate) async fn list_organizations(
     State(app): State<App>,
     caller: Caller<RootOnly>,
@@ -57,7 +76,17 @@ pub(crate) async fn list_organizations(
     Ok(page(found, paging, |organization| Organization::from(&*organization)))
 }
 
-/// Returns an organization; with a token that may read it, its own.
+/// Returns an organization.
+///
+/// An organization's token sees its own.
+#[utoipa::path(
+    get, path = "/v1/organizations/{id}", tag = "organizations",
+    params(("id" = Uuid, Path, description = "Id of the organization.")),
+    responses(
+        (status = 200, description = "The organization.", body = Organization),
+        Refusals<OrganizationsRead>,
+    ),
+)]
 pub(crate) async fn get_organization(
     State(app): State<App>,
     caller: Caller<OrganizationsRead>,
@@ -72,6 +101,17 @@ pub(crate) async fn get_organization(
 }
 
 /// Renames an organization.
+///
+/// Its slug stays.
+#[utoipa::path(
+    patch, path = "/v1/organizations/{id}", tag = "organizations",
+    params(("id" = Uuid, Path, description = "Id of the organization.")),
+    request_body(content = OrganizationUpdate, example = json!({"name": "Acme Inc."})),
+    responses(
+        (status = 200, description = "The organization as it is now.", body = Organization),
+        Refusals<RootOnly>,
+    ),
+)]
 pub(crate) async fn update_organization(
     State(app): State<App>,
     caller: Caller<RootOnly>,

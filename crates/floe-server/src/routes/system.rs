@@ -7,15 +7,33 @@ use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 
 use super::ok;
 use crate::app::App;
-use crate::auth::Identity;
+use crate::auth::{Identity, RootOnly};
 use crate::error::ApiError;
+use crate::openapi::{Health, Refusals};
+use crate::{docs_page, openapi};
 
-/// Whether the server answers.
+/// Tells that the server answers.
+#[utoipa::path(
+    get, path = "/healthz", tag = "system",
+    responses((status = 200, description = "It does.", body = Health)),
+)]
 pub(crate) async fn health() -> Response {
     ok(&serde_json::json!({"status": "ok"}))
 }
 
-/// Metrics in Prometheus' text format, for the root token.
+/// Returns metrics in Prometheus' text format, for the root token.
+#[utoipa::path(
+    get, path = "/metrics", tag = "system",
+    responses(
+        (
+            status = 200,
+            description = "The metrics.",
+            body = String,
+            content_type = "text/plain; version=0.0.4",
+        ),
+        Refusals<RootOnly>,
+    ),
+)]
 pub(crate) async fn metrics(
     State(app): State<App>,
     headers: HeaderMap,
@@ -30,16 +48,25 @@ pub(crate) async fn metrics(
     }
 }
 
-/// The OpenAPI document of this API.
+/// Returns this document: OpenAPI 3.1.
+#[utoipa::path(
+    get, path = "/openapi.json", tag = "system",
+    responses((status = 200, description = "The document.", body = serde_json::Value)),
+)]
 pub(crate) async fn openapi() -> Response {
-    ok(&serde_json::json!({}))
+    ok(&openapi::json())
 }
 
-/// The API as a page for people; it needs no network.
+/// Shows this API as a page for people; it needs no network.
+#[utoipa::path(
+    get, path = "/docs", tag = "system",
+    responses((status = 200, description = "The page.", body = String, content_type = "text/html")),
+)]
 pub(crate) async fn docs() -> Response {
+    let page = docs_page::page();
     let headers = [
         (CONTENT_TYPE, "text/html; charset=utf-8"),
-        (CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'"),
+        (CONTENT_SECURITY_POLICY, page.content_security_policy.as_str()),
     ];
-    (headers, "").into_response()
+    (headers, page.html.as_str()).into_response()
 }

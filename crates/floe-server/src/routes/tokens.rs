@@ -2,9 +2,12 @@
 
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse as _, Response};
+use floe_api::Page;
 use floe_api::errors::{ErrorClass, Errors};
+use floe_api::page::PagingQuery;
 use floe_api::token::{
-    AccessToken, AccessTokenCreated, TokenCreate, TokenUpdate, TokensListParams, scopes_exceeded,
+    AccessToken, AccessTokenCreated, TokenCreate, TokenUpdate, TokensListParams, TokensListQuery,
+    scopes_exceeded,
 };
 use floe_core::{AccessTokenId, Scope};
 use floe_store::embedded::{system_time, token_hash};
@@ -16,6 +19,7 @@ use crate::app::App;
 use crate::auth::{Caller, TokensRead, TokensWrite};
 use crate::error::ApiError;
 use crate::extract::{Body, Query, accept, path_id};
+use crate::openapi::Refusals;
 use crate::secret;
 
 fn wire(token: &port::AccessToken) -> AccessToken {
@@ -50,7 +54,22 @@ fn check_scopes(caller: &Caller<TokensWrite>, scopes: &[Scope]) -> Result<(), Ap
     Ok(errors.into_result(ErrorClass::PolarRequestValidationError)?)
 }
 
-/// Creates a token. The answer is the only place where the token itself is shown.
+/// Creates a token.
+///
+/// The answer is the only place where the token itself is shown; the server keeps a hash. Nobody
+/// can grant a scope that they lack.
+#[utoipa::path(
+    post, path = "/v1/organization-access-tokens/", tag = "organization access tokens",
+    request_body(content = TokenCreate, example = json!({
+        "comment": "ingestion",
+        "scopes": ["events:write", "meters:read"],
+        "expires_in": "P90D"
+    })),
+    responses(
+        (status = 201, description = "The new token and its secret.", body = AccessTokenCreated),
+        Refusals<TokensWrite>,
+    ),
+)]
 pub(crate) async fn create_token(
     State(app): State<App>,
     caller: Caller<TokensWrite>,
@@ -87,6 +106,14 @@ fn distinct(mut scopes: Vec<Scope>) -> Vec<Scope> {
 }
 
 /// Lists tokens, without their secrets.
+#[utoipa::path(
+    get, path = "/v1/organization-access-tokens/", tag = "organization access tokens",
+    params(TokensListQuery, PagingQuery),
+    responses(
+        (status = 200, description = "A page of tokens.", body = Page<AccessToken>),
+        Refusals<TokensRead>,
+    ),
+)]
 pub(crate) async fn list_tokens(
     State(app): State<App>,
     caller: Caller<TokensRead>,
@@ -101,6 +128,15 @@ pub(crate) async fn list_tokens(
 }
 
 /// Changes a token's comment or scopes.
+#[utoipa::path(
+    patch, path = "/v1/organization-access-tokens/{id}", tag = "organization access tokens",
+    params(("id" = Uuid, Path, description = "Id of the token.")),
+    request_body(content = TokenUpdate, example = json!({"scopes": ["events:write"]})),
+    responses(
+        (status = 200, description = "The token as it is now.", body = AccessToken),
+        Refusals<TokensWrite>,
+    ),
+)]
 pub(crate) async fn update_token(
     State(app): State<App>,
     caller: Caller<TokensWrite>,
@@ -122,7 +158,12 @@ pub(crate) async fn update_token(
     Ok(ok(&wire(&*token.ok_or(ApiError::NotFound)?)))
 }
 
-/// Revokes a token.
+/// Revokes a token, at once.
+#[utoipa::path(
+    delete, path = "/v1/organization-access-tokens/{id}", tag = "organization access tokens",
+    params(("id" = Uuid, Path, description = "Id of the token.")),
+    responses((status = 204, description = "It is revoked."), Refusals<TokensWrite>),
+)]
 pub(crate) async fn delete_token(
     State(app): State<App>,
     caller: Caller<TokensWrite>,
