@@ -12,10 +12,11 @@ use floe_store::port::{Catalog as _, TokenHash};
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
-    ACCESS_CONTROL_REQUEST_METHOD, CONTENT_TYPE, HeaderName, HeaderValue, ORIGIN, VARY,
+    ACCESS_CONTROL_REQUEST_METHOD, ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, ORIGIN, VARY,
 };
 use http::{Method, StatusCode, Uri};
 use metrics_exporter_prometheus::PrometheusHandle;
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument as _;
 use uuid::Uuid;
@@ -142,11 +143,51 @@ pub(crate) fn normalize<B>(request: &mut http::Request<B>) {
             *request.uri_mut() = uri;
         }
     }
+    if percent_decode_str(request.uri().path()).decode_utf8().is_err() {
+        replace_what_is_not_utf_8(request);
+    }
     if *request.method() == Method::HEAD
         && request.uri().path().starts_with("/v1/")
         && let Ok(unrouted) = Method::from_bytes(b"FLOE-HEAD")
     {
         *request.method_mut() = unrouted;
+    }
+}
+
+/// Gives the parts of a path that are not UTF-8 replacement characters, as Polar does: they are
+/// ids that nobody has.
+fn replace_what_is_not_utf_8<B>(request: &mut http::Request<B>) {
+    let replaced: Vec<_> = request
+        .uri()
+        .path()
+        .split('/')
+        .map(|part| match percent_decode_str(part).decode_utf8() {
+            Ok(_) => part.to_owned(),
+            Err(_) => {
+                let text = percent_decode_str(part).decode_utf8_lossy();
+                utf8_percent_encode(&text, NON_ALPHANUMERIC).to_string()
+            }
+        })
+        .collect();
+    let replaced = replaced.join("/");
+    let target = match request.uri().query() {
+        Some(query) => format!("{replaced}?{query}"),
+        None => replaced,
+    };
+    if let Ok(uri) = target.parse::<Uri>() {
+        *request.uri_mut() = uri;
+    }
+}
+
+/// Takes `HEAD` out of the methods that are allowed: axum adds it to each `GET`, and under `/v1`
+/// it is refused.
+pub(crate) fn forget_head<B>(response: &mut http::Response<B>) {
+    let allowed = response.headers().get(ALLOW).and_then(|value| value.to_str().ok());
+    let Some(allowed) = allowed else { return };
+    let allowed: Vec<_> =
+        allowed.split(',').map(str::trim).filter(|method| *method != "HEAD").collect();
+    if let Ok(value) = HeaderValue::try_from(allowed.join(", ")) {
+        response.headers_mut().insert(ALLOW, value);
     }
 }
 

@@ -76,16 +76,19 @@ impl ApiError {
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Busy(_)
-            | Self::Store(StoreError::Busy | StoreError::Full { .. } | StoreError::Poisoned(_)) => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            | Self::Store(
+                StoreError::Busy
+                | StoreError::Full { .. }
+                | StoreError::Poisoned(_)
+                | StoreError::Catalog(_),
+            ) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
-    fn body(&self) -> serde_json::Value {
+    fn without_headers(&self) -> Response {
         use serde_json::json;
-        match self {
+        let body = match self {
             Self::Anonymous => json!({"error": "Unauthorized", "detail": "Unauthorized"}),
             Self::InvalidToken => {
                 json!({"error": "invalid_token", "error_description": INVALID_TOKEN})
@@ -109,15 +112,20 @@ impl ApiError {
             Self::TooSlow => {
                 json!({"error": "RequestTimeout", "detail": "The body did not arrive in time."})
             }
-            Self::Invalid(failure) => json!(failure),
+            // As it is: an offending value may nest deeper and have more digits than a `Value`.
+            Self::Invalid(failure) => return json_response(self.status(), failure),
             Self::Busy(detail) => json!({"error": "ServiceUnavailable", "detail": detail}),
             Self::Store(error) => match error {
-                StoreError::Busy | StoreError::Full { .. } | StoreError::Poisoned(_) => {
+                StoreError::Busy
+                | StoreError::Full { .. }
+                | StoreError::Poisoned(_)
+                | StoreError::Catalog(_) => {
                     json!({"error": "ServiceUnavailable", "detail": error.to_string()})
                 }
                 _ => json!({"error": "InternalServerError", "detail": "Internal Server Error"}),
             },
-        }
+        };
+        json_response(self.status(), &body)
     }
 
     fn headers(&self) -> HeaderMap {
@@ -152,7 +160,7 @@ impl IntoResponse for ApiError {
         if let Self::Store(error) = &self {
             log(error);
         }
-        let mut response = json_response(self.status(), &self.body());
+        let mut response = self.without_headers();
         response.headers_mut().extend(self.headers());
         response
     }
@@ -180,17 +188,20 @@ const NO_STORE: (HeaderName, HeaderValue) =
 /// A JSON answer (contract section 1.5).
 pub(crate) fn json_response(status: StatusCode, body: &impl serde::Serialize) -> Response {
     match serde_json::to_vec(body) {
-        Ok(bytes) => {
-            let mut response = Response::new(Body::from(bytes));
-            *response.status_mut() = status;
-            let headers = response.headers_mut();
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            headers.insert(NO_STORE.0, NO_STORE.1);
-            response
-        }
+        Ok(bytes) => json_bytes(status, bytes),
         Err(error) => {
             tracing::error!(%error, "an answer cannot be written as JSON");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     }
+}
+
+/// A JSON answer that is written already, or while it is sent.
+pub(crate) fn json_bytes(status: StatusCode, body: impl Into<Body>) -> Response {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(NO_STORE.0, NO_STORE.1);
+    response
 }

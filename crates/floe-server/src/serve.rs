@@ -233,9 +233,10 @@ async fn accept(listener: TcpListener, router: Router, stop: impl Future<Output 
             async move {
                 app::normalize(&mut request);
                 let request = request.map(axum::body::Body::new);
-                Ok::<_, Infallible>(
-                    router.oneshot(request).await.unwrap_or_else(|never| match never {}),
-                )
+                let mut response =
+                    router.oneshot(request).await.unwrap_or_else(|never| match never {});
+                app::forget_head(&mut response);
+                Ok::<_, Infallible>(response)
             }
         });
         let connection = http1::Builder::new()

@@ -65,5 +65,6 @@ fn describe() {
     describe_histogram!("floe_commit_seconds", "Time of one commit, sync included.");
     describe_histogram!("floe_commit_events", "Events of one commit.");
     describe_gauge!("floe_tail_bytes", "Estimated bytes of events in memory.");
+    describe_gauge!("floe_writing_stopped", "1 once a write failed and no event is accepted.");
     describe_gauge!("floe_journal_bytes", "Bytes of the journal's records.");
 }

@@ -35,7 +35,7 @@ pub enum StoreError {
     #[error("writing stopped: {0}")]
     Poisoned(String),
     /// The catalog failed.
-    #[error("the catalog failed")]
+    #[error("the catalog cannot be written")]
     Catalog(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// Stored data cannot be read, or the folder is not ours to open.
     #[error("{0}")]
@@ -108,7 +108,16 @@ pub struct TextQuery {
     pub customers: CustomerSelection,
 }
 
-/// An event as a list shows it.
+/// Where an event is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EventAddress {
+    /// Its organization.
+    pub organization_id: OrganizationId,
+    /// Its id.
+    pub id: EventId,
+}
+
+/// An event as the wire shows it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EventRow {
     /// Its id.
@@ -414,13 +423,14 @@ pub trait EventStore: Sync {
     /// Whether any event, credit or reset counts on a meter.
     fn meter_has_events(&self, meter: Arc<Meter>) -> impl Future<Output = Result<bool>> + Send;
 
-    /// A page of events by timestamp, over organizations with a query each.
+    /// A page of events by timestamp, over organizations with a query each. The events themselves
+    /// are asked for one by one ([`event`](Self::event)): each may be as large as a request.
     fn list_events(
         &self,
         searches: Vec<(OrganizationId, EventQuery)>,
         page: PageRequest,
         direction: Direction,
-    ) -> impl Future<Output = Result<Page<EventRow>>> + Send;
+    ) -> impl Future<Output = Result<Page<EventAddress>>> + Send;
 
     /// An event.
     fn event(

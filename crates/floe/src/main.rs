@@ -1,6 +1,8 @@
 //! `floe`: the server and its command line.
 
 mod cmd;
+mod connection;
+mod output;
 
 use clap::{Parser, Subcommand};
 
@@ -16,6 +18,12 @@ struct Arguments {
 enum Command {
     /// Serve the HTTP API from a data folder.
     Serve(cmd::serve::Serve),
+    /// Make and list the organizations of a running server.
+    #[command(subcommand)]
+    Organizations(cmd::organizations::Organizations),
+    /// Make, list and revoke organizations' access tokens on a running server.
+    #[command(subcommand)]
+    Tokens(cmd::tokens::Tokens),
     /// Manage the root token of a data folder.
     #[command(subcommand)]
     RootToken(cmd::root_token::RootToken),
@@ -25,6 +33,8 @@ fn main() -> std::process::ExitCode {
     let arguments = Arguments::parse();
     let result = match arguments.command {
         Command::Serve(serve) => serve.run(),
+        Command::Organizations(command) => command.run(),
+        Command::Tokens(command) => command.run(),
         Command::RootToken(command) => command.run(),
     };
     match result {

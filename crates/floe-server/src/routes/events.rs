@@ -7,7 +7,8 @@ use axum::response::Response;
 use floe_api::errors::{self, ErrorClass, Errors, Loc};
 use floe_api::event::{EventNameSort, label, meter_not_found};
 use floe_api::json::Json;
-use floe_api::page::PagingQuery;
+use floe_api::page::{Pagination, PagingQuery};
+use floe_api::query::Paging;
 use floe_api::schema::{EventNamesQuery, EventsIngest, EventsListQuery};
 use floe_api::{
     Event, EventContext, EventName, EventNamesParams, EventsListParams, IngestRequest,
@@ -16,16 +17,18 @@ use floe_api::{
 use floe_core::{EventId, OrganizationId};
 use floe_store::embedded::system_time;
 use floe_store::port::{
-    Catalog as _, EventQuery, EventRow, EventStore as _, IngestReport, NameQuery, NameRow,
-    Organizations, TextQuery,
+    self, Catalog as _, EventAddress, EventQuery, EventRow, EventStore as _, IngestReport,
+    NameQuery, NameRow, Organizations, StoreError, TextQuery,
 };
 use floe_store::sort::{SortKey, sorted_page};
+use futures_util::stream::{self, StreamExt as _};
+use http::StatusCode;
 use uuid::Uuid;
 
 use super::{ok, page, page_request, selection_for_lists, wire_customer};
 use crate::app::App;
 use crate::auth::{Caller, EventsRead, EventsWrite};
-use crate::error::ApiError;
+use crate::error::{ApiError, json_bytes};
 use crate::extract::{Body, Query, accept, path_id};
 use crate::openapi::{MetadataQuery, Refusals};
 
@@ -209,12 +212,71 @@ pub(crate) async fn list_events(
     });
     let searches = searches.collect();
     let found = app.store.list_events(searches, page_request(paging), direction).await?;
-    let mut items = Vec::with_capacity(found.items.len());
-    for row in found.items {
-        items.push(wire_event(&app, row).await?);
+    EventPage::new(app, found, paging).respond().await
+}
+
+/// Bytes of a page of events that are made before they are sent.
+const PAGE_CHUNK_BYTES: usize = 256 * 1024;
+
+/// A page of events while it is written: each event may be as large as a request, so a large page
+/// is never in memory as a whole.
+struct EventPage {
+    app: App,
+    addresses: std::vec::IntoIter<EventAddress>,
+    written: u64,
+    /// What stands behind the items.
+    end: Option<String>,
+}
+
+impl EventPage {
+    fn new(app: App, found: port::Page<EventAddress>, paging: Paging) -> Self {
+        let Pagination { total_count, max_page } =
+            Page::<()>::new(Vec::new(), found.total_count, paging).pagination;
+        let end =
+            format!(r#"],"pagination":{{"total_count":{total_count},"max_page":{max_page}}}}}"#);
+        Self { app, addresses: found.items.into_iter(), written: 0, end: Some(end) }
     }
-    let found = floe_store::port::Page { items, total_count: found.total_count };
-    Ok(page(found, paging, |event| event))
+
+    async fn respond(mut self) -> Result<Response, ApiError> {
+        let first = self.chunk().await?.unwrap_or_default();
+        if self.end.is_none() {
+            return Ok(json_bytes(StatusCode::OK, first));
+        }
+        let rest =
+            stream::unfold(self, async |mut page| Some((page.chunk().await.transpose()?, page)));
+        // The head is sent: all that an error can do is to end the answer early.
+        let rest = rest.map(|chunk| chunk.map_err(|_| std::io::Error::other("the page broke off")));
+        let body = axum::body::Body::from_stream(stream::iter([Ok(first)]).chain(rest));
+        Ok(json_bytes(StatusCode::OK, body))
+    }
+
+    /// The next part of the page; `None` behind its end.
+    async fn chunk(&mut self) -> Result<Option<Vec<u8>>, ApiError> {
+        if self.end.is_none() {
+            return Ok(None);
+        }
+        let mut bytes = Vec::new();
+        if self.written == 0 {
+            bytes.extend_from_slice(br#"{"items":["#);
+        }
+        for EventAddress { organization_id, id } in self.addresses.by_ref() {
+            let of = Organizations::one(organization_id);
+            let Some(row) = self.app.store.event(&of, id).await? else { continue };
+            if self.written > 0 {
+                bytes.push(b',');
+            }
+            self.written += 1;
+            let event = wire_event(&self.app, row).await?;
+            serde_json::to_writer(&mut bytes, &event).map_err(|error| {
+                ApiError::Store(StoreError::Open(format!("an event is no JSON: {error}")))
+            })?;
+            if bytes.len() >= PAGE_CHUNK_BYTES {
+                return Ok(Some(bytes));
+            }
+        }
+        bytes.extend_from_slice(self.end.take().unwrap_or_default().as_bytes());
+        Ok(Some(bytes))
+    }
 }
 
 /// An event as the wire shows it: its customer and label are those of now.

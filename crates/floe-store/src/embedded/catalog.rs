@@ -142,7 +142,10 @@ impl std::fmt::Debug for EmbeddedCatalog {
 /// Everything in the catalog.
 #[derive(Default)]
 struct Mirror {
+    /// In order of creation; none is ever deleted.
     organizations: Vec<Arc<Organization>>,
+    /// Where each stands in `organizations`.
+    places: HashMap<OrganizationId, usize>,
     by_organization: HashMap<OrganizationId, OrganizationMirror>,
     tokens: HashMap<TokenHash, Token>,
     root_token_hash: Option<TokenHash>,
@@ -399,9 +402,7 @@ impl EmbeddedCatalog {
                 ])
             })
             .map_err(failed)?;
-        let mut mirror = self.mirror_mut();
-        mirror.by_organization.insert(organization.id, OrganizationMirror::default());
-        mirror.organizations.push(Arc::clone(&organization));
+        self.mirror_mut().add_organization(Arc::clone(&organization));
         Ok(Some(organization))
     }
 
@@ -421,19 +422,33 @@ impl EmbeddedCatalog {
             )
             .map_err(failed)?;
         let mut mirror = self.mirror_mut();
-        if let Some(slot) = mirror.organizations.iter_mut().find(|other| other.id == id) {
+        let place = mirror.places.get(&id).copied();
+        if let Some(slot) = place.and_then(|place| mirror.organizations.get_mut(place)) {
             *slot = Arc::clone(&new);
         }
         Ok(Some(new))
     }
 
     pub(super) fn organization(&self, id: OrganizationId) -> Option<Arc<Organization>> {
-        self.mirror().organizations.iter().find(|organization| organization.id == id).cloned()
+        self.mirror().organization(id).cloned()
     }
 
     pub(super) fn organizations(&self, of: &Organizations) -> Vec<Arc<Organization>> {
         let mirror = self.mirror();
-        mirror.organizations.iter().filter(|o| of.contains(o.id)).cloned().collect()
+        match of {
+            Organizations::All => mirror.organizations.clone(),
+            Organizations::These(ids) => {
+                let mut places: Vec<usize> =
+                    ids.iter().filter_map(|id| mirror.places.get(id).copied()).collect();
+                places.sort_unstable();
+                places.dedup();
+                places
+                    .iter()
+                    .filter_map(|&place| mirror.organizations.get(place))
+                    .cloned()
+                    .collect()
+            }
+        }
     }
 
     // Access tokens
@@ -542,7 +557,8 @@ impl EmbeddedCatalog {
     }
 
     /// Writes when tokens were last used, without waiting for the disk: a power cut may lose the
-    /// last of these times, and nothing else.
+    /// last of these times, and nothing else. `NORMAL` leaves out the sync of the commit and keeps
+    /// those of a checkpoint; without these, a power cut could take other rows with it.
     pub(super) fn save_last_uses(&self) -> Result<()> {
         let uses: Vec<(String, i64)> = self
             .mirror()
@@ -552,7 +568,7 @@ impl EmbeddedCatalog {
             .filter(|(_, micros)| *micros != 0)
             .collect();
         let mut writer = self.writer();
-        writer.pragma_update(None, "synchronous", "OFF").map_err(failed)?;
+        writer.pragma_update(None, "synchronous", "NORMAL").map_err(failed)?;
         let saved = writer.transaction().and_then(|transaction| {
             for (id, micros) in &uses {
                 transaction
@@ -1035,6 +1051,16 @@ fn named<T: Copy>(row: &Row<'_>, name: &str, all: &[(&str, T)]) -> rusqlite::Res
 }
 
 impl Mirror {
+    fn add_organization(&mut self, organization: Arc<Organization>) {
+        self.by_organization.insert(organization.id, OrganizationMirror::default());
+        self.places.insert(organization.id, self.organizations.len());
+        self.organizations.push(organization);
+    }
+
+    fn organization(&self, id: OrganizationId) -> Option<&Arc<Organization>> {
+        self.organizations.get(*self.places.get(&id)?)
+    }
+
     fn load(connection: &Connection) -> rusqlite::Result<Self> {
         let mut mirror = Self::default();
         let each = |query: &str, put: &mut dyn FnMut(&Row<'_>) -> rusqlite::Result<()>| {
@@ -1051,8 +1077,7 @@ impl Mirror {
         })?;
         each("SELECT * FROM organizations ORDER BY number", &mut |row| {
             let organization = read_organization(row)?;
-            mirror.by_organization.insert(organization.id, OrganizationMirror::default());
-            mirror.organizations.push(Arc::new(organization));
+            mirror.add_organization(Arc::new(organization));
             Ok(())
         })?;
         each("SELECT * FROM access_tokens", &mut |row| {

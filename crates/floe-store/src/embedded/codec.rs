@@ -297,7 +297,7 @@ fn put_varint(mut value: u64, out: &mut Vec<u8>) {
         out.push((value & 0x7f) as u8 | 0x80);
         value >>= 7;
     }
-    out.push(value as u8);
+    out.push((value & 0x7f) as u8);
 }
 
 fn put_text(text: &str, out: &mut Vec<u8>) {

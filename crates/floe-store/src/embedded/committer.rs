@@ -26,8 +26,8 @@ use crate::port::{IngestReport, Result, StoreError};
 
 /// Requests that may wait to be written; further ones are refused.
 const WAITING_REQUESTS_MAX: usize = 4096;
-/// Bytes of encoded events that may wait to be written.
-const WAITING_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Estimated bytes, once they are in memory, of events that may wait to be written.
+const WAITING_BYTES_MAX: usize = 512 * 1024 * 1024;
 /// Bytes of encoded events after which a record takes no further request.
 const RECORD_BYTES_TARGET: usize = 16 * 1024 * 1024;
 /// Encoded events are at most twice their JSON, so the largest legal request fits a record.
@@ -35,6 +35,12 @@ const _: () = assert!(
     (RECORD_BYTES_TARGET + 2 * floe_core::limits::BODY_BYTES_MAX) as u64
         <= super::journal::RECORD_BYTES_MAX
 );
+
+/// What encoded events will about take in memory: measured with events of some few numbers and
+/// texts, and more if names, customers or keys never repeat.
+fn memory_bytes(events: &EncodedEvents) -> usize {
+    2 * events.byte_len() + 96 * events.len()
+}
 
 /// What the committer is asked to do.
 enum Command {
@@ -105,10 +111,12 @@ impl Committer {
         shared: Arc<Shared>,
     ) -> std::io::Result<Self> {
         let (sender, receiver) = sync_channel(WAITING_REQUESTS_MAX);
+        metrics::gauge!("floe_writing_stopped").set(0.0);
         let mut thread =
             Thread { journal, next, last_ingested_at, clock, shared: Arc::clone(&shared) };
         let thread =
             std::thread::Builder::new().name("floe-committer".into()).spawn(move || {
+                let _guard = PanicGuard(Arc::clone(&thread.shared));
                 thread.run(&receiver);
                 match thread.journal.close() {
                     Ok(()) => tracing::debug!("the journal was closed"),
@@ -127,11 +135,10 @@ impl Committer {
         stamp: bool,
         tail_bytes_max: usize,
     ) -> Result<oneshot::Receiver<Result<IngestReport>>> {
-        let bytes = events.byte_len();
+        let bytes = memory_bytes(&events);
         let waiting = self.shared.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
         let (reply, answer) = oneshot::channel();
-        // In memory an event takes about twice its encoded size.
-        let refused = if self.shared.tail_bytes() + 2 * (waiting + bytes) > tail_bytes_max {
+        let refused = if self.shared.tail_bytes() + waiting + bytes > tail_bytes_max {
             Err(StoreError::Full { limit_bytes: tail_bytes_max })
         } else if waiting > 0 && waiting + bytes > WAITING_BYTES_MAX {
             Err(StoreError::Busy)
@@ -177,6 +184,24 @@ impl Committer {
             && thread.join().is_err()
         {
             tracing::error!("the committer panicked");
+        }
+    }
+}
+
+impl Drop for Committer {
+    /// The thread must not outlive the lock of the folder: another process may open it next.
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// Tells others that the committer's thread panicked.
+struct PanicGuard(Arc<Shared>);
+
+impl Drop for PanicGuard {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let _ = self.0.poisoned.set("the committer panicked".to_owned());
         }
     }
 }
@@ -248,7 +273,7 @@ impl Thread {
         let group = check_duplicates(group, ingested_at);
         let inserted: usize = group.iter().map(|checked| checked.inserted).sum();
         let written = if inserted == 0 { Ok(()) } else { self.write(&group, ingested_at) };
-        let waited: usize = group.iter().map(|checked| checked.request.events.byte_len()).sum();
+        let waited: usize = group.iter().map(|checked| memory_bytes(&checked.request.events)).sum();
         for checked in group {
             let answer = match &written {
                 Ok(()) => Ok(self.show(&checked, ingested_at)),
@@ -290,6 +315,7 @@ impl Thread {
             let why = describe(&error);
             tracing::error!(error = %why, "writing events failed; no more are accepted");
             let _ = self.shared.poisoned.set(why.clone());
+            metrics::gauge!("floe_writing_stopped").set(1.0);
             why
         })?;
         self.last_ingested_at = ingested_at;
@@ -341,7 +367,8 @@ impl Thread {
         let (answer, _) = oneshot::channel();
         let count = events.len();
         let request = Ingest { organization, tail, events, stamp: false, reply: answer };
-        let checked = Checked { request, keep: vec![0..count], inserted: count };
+        let keep = std::iter::once(0..count).collect();
+        let checked = Checked { request, keep, inserted: count };
         let group = [checked];
         let written = self.write(&group, at).map_err(StoreError::Poisoned).map(|()| {
             for checked in &group {

@@ -28,10 +28,10 @@ use self::query::{SharedTail, read};
 use self::tail::OrganizationTail;
 use crate::port::{
     AccessToken, Catalog, CustomerMeterRow, CustomerPatch, CustomerQuery, CustomerRefusal,
-    CustomerSort, Direction, EventLabel, EventQuery, EventRow, EventStore, IngestReport,
-    MeterPatch, MeterQuery, MeterSort, NameQuery, NameRow, NewCredit, NewCustomer, NewMeter,
-    OrganizationSort, Organizations, Page, PageRequest, Result, Sorting, StoreError, TokenHash,
-    TokenPatch, TokenSort,
+    CustomerSort, Direction, EventAddress, EventLabel, EventQuery, EventRow, EventStore,
+    IngestReport, MeterPatch, MeterQuery, MeterSort, NameQuery, NameRow, NewCredit, NewCustomer,
+    NewMeter, OrganizationSort, Organizations, Page, PageRequest, Result, Sorting, StoreError,
+    TokenHash, TokenPatch, TokenSort,
 };
 use crate::sort::{SortKey, sorted_page};
 
@@ -90,6 +90,24 @@ pub struct Opened {
 
 fn open_failed(path: &Path, error: &dyn std::error::Error) -> StoreError {
     StoreError::Open(format!("{}: {error}", path.display()))
+}
+
+/// Makes a folder and its missing parents, each of them durably: a synced journal in a folder that
+/// a power cut takes away is worth nothing.
+fn create_folder(folder: &Path) -> std::io::Result<()> {
+    let is_missing = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
+    let missing: Vec<&Path> = folder.ancestors().take_while(is_missing).collect();
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    // What customers did is nobody else's business on this machine.
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)?;
+    for parent in missing.iter().filter_map(|path| path.parent()) {
+        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+        File::open(parent)?.sync_all()?;
+    }
+    Ok(())
 }
 
 /// Takes the folder for this process.
@@ -179,7 +197,7 @@ impl EmbeddedStore {
     ///
     /// If another process has it, a file is damaged or of a newer Floe, or the disk fails.
     pub fn open(folder: &Path, options: EmbeddedOptions) -> Result<(Self, Opened)> {
-        std::fs::create_dir_all(folder).map_err(|error| open_failed(folder, &error))?;
+        create_folder(folder).map_err(|error| open_failed(folder, &error))?;
         let lock = lock(folder)?;
         let OpenCatalog { catalog, folder_id, cipher, is_new } = open_catalog(folder, &options)?;
         let files = match catalog.folder_value(FolderKey::JournalFiles)? {
@@ -397,7 +415,7 @@ impl EventStore for EmbeddedStore {
         searches: Vec<(OrganizationId, EventQuery)>,
         page: PageRequest,
         direction: Direction,
-    ) -> Result<Page<EventRow>> {
+    ) -> Result<Page<EventAddress>> {
         self.blocking(move |store| {
             let tails: Vec<_> = searches.iter().map(|(id, _)| store.tail(*id)).collect();
             let searches: Vec<_> = searches

@@ -10,16 +10,17 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 use floe_core::{
     Accumulator, Aggregation, Credit, Customer, CustomerDirectory, CustomerKey, CustomerMeterUnits,
-    CustomerRef, CustomerSelection, CustomerSlot, EVERYBODY, EventSource, Filter, FilterClause,
-    Measure, MetadataCondition, Meter, MeterQuantities, Number, OrganizationId, Property,
-    QuantityAccumulator, QuantityQuery, Sequence, Series, Timestamp, Value, is_credit_or_reset,
+    CustomerRef, CustomerSelection, CustomerSlot, EVERYBODY, EventId, EventSource, Filter,
+    FilterClause, Measure, MetadataCondition, Meter, MeterQuantities, Number, OrganizationId,
+    Property, QuantityAccumulator, QuantityQuery, Sequence, Series, Timestamp, Value,
+    is_credit_or_reset,
 };
 
 use super::chunk::{Chunk, Row, Slot};
 use super::tail::{Ledger, NameStats, OrganizationTail};
 use crate::port::{
-    CustomerMeterRow, Direction, EventQuery, EventRow, NameQuery, NameRow, Page, PageRequest,
-    TextQuery,
+    CustomerMeterRow, Direction, EventAddress, EventQuery, EventRow, NameQuery, NameRow, Page,
+    PageRequest, TextQuery,
 };
 
 /// An organization's events and the lock that guards them.
@@ -472,22 +473,35 @@ impl PageKeys {
 /// selected per organization.
 pub(super) type EventSearch<'s> = (OrganizationId, &'s SharedTail, EventQuery);
 
+/// Keys beyond which a page is worth a pass that only counts: it may be past the end.
+const KEYS_CHEAP: usize = 64 * 1024;
+
 /// A page of events, over one or more organizations.
 pub(super) fn list_events(
     searches: &[EventSearch<'_>],
     page: PageRequest,
     direction: Direction,
-) -> Page<EventRow> {
-    let mut keys = PageKeys::new(page, direction);
-    for (index, (_, tail, query)) in searches.iter().enumerate() {
-        search(index, tail, query, &mut keys);
-    }
-    let keys = keys.into_page(page);
-    let row = |key: &ListKey| {
-        let (organization_id, tail, _) = &searches[key.organization];
-        event_row(*organization_id, &read(tail), key.number)
+) -> Page<EventAddress> {
+    let each = |found: &mut dyn FnMut(ListKey)| {
+        for (index, (_, tail, query)) in searches.iter().enumerate() {
+            search(index, tail, query, |_, _, key| found(key));
+        }
     };
-    Page { items: keys.items.iter().map(row).collect(), total_count: keys.total_count }
+    let mut keys = PageKeys::new(page, direction);
+    if keys.keep > KEYS_CHEAP {
+        let mut total_count = 0;
+        each(&mut |_| total_count += 1);
+        if page.offset >= total_count {
+            return Page { items: Vec::new(), total_count };
+        }
+    }
+    each(&mut |key| keys.push(key));
+    let keys = keys.into_page(page);
+    let address = |key: &ListKey| {
+        let (organization_id, tail, _) = &searches[key.organization];
+        EventAddress { organization_id: *organization_id, id: read(tail).event_id(key.number) }
+    };
+    Page { items: keys.items.iter().map(address).collect(), total_count: keys.total_count }
 }
 
 /// An event as lists show it, by its number in the organization.
@@ -506,8 +520,16 @@ pub(super) fn event_row(
     }
 }
 
-/// Adds the keys of the events that a query finds in one organization.
-fn search(organization: usize, tail: &SharedTail, query: &EventQuery, keys: &mut PageKeys) {
+/// Events that are looked at under one lock, so that the committer need not wait for more.
+const EVENTS_PER_LOCK: usize = 4096;
+
+/// Calls `found` with the events that a query finds in one organization.
+fn search(
+    organization: usize,
+    tail: &SharedTail,
+    query: &EventQuery,
+    mut found: impl FnMut(&Chunk, Row, ListKey),
+) {
     let filters: Vec<&Filter> =
         query.filter.iter().chain(query.meter.as_ref().map(|(filter, _)| filter)).collect();
     // A meter counts no credits and resets, so a list of what it counts holds none.
@@ -528,24 +550,33 @@ fn search(organization: usize, tail: &SharedTail, query: &EventQuery, keys: &mut
         let at = chunk.timestamp(row);
         query.after.is_none_or(|after| at > after)
             && query.before.is_none_or(|before| at < before)
-            && query.text.as_ref().is_none_or(|text| text_occurs(text, chunk, row))
             && plan.measure(chunk, row).is_some()
+            && query.text.as_ref().is_none_or(|text| text_occurs(text, chunk, row))
     };
-    let key = |chunk: &Chunk, row: Row, start: u64| ListKey {
+    let key = |chunk: &Chunk, row: Row, number: u64| ListKey {
         micros: chunk.micros(row),
         sequence: chunk.sequence(row),
         organization,
-        number: start + u64::from(row),
+        number,
     };
     if let Some(parent_id) = query.parent_id {
-        let tail = read(tail);
-        let Some(parent) = tail.by_id(parent_id) else { return };
-        for number in descendants(&tail, parent, query.depth.unwrap_or(1)) {
-            let (chunk, row) = tail.locate(number);
-            let selected =
-                query.customers.as_ref().is_none_or(|set| set.contains(chunk.customer(row)));
-            if selected && inside(&ChunkPlan::new(condition, chunk), chunk, row) {
-                keys.push(key(chunk, row, number - u64::from(row)));
+        let numbers = descendants(tail, parent_id, query.depth.unwrap_or(1));
+        for numbers in numbers.chunks(EVENTS_PER_LOCK) {
+            let tail = read(tail);
+            let located = numbers.iter().map(|&number| (tail.locate(number), number));
+            let located: Vec<((&Chunk, Row), u64)> = located.collect();
+            for of_chunk in located.chunk_by(|((a, _), _), ((b, _), _)| std::ptr::eq(*a, *b)) {
+                let Some(((chunk, _), _)) = of_chunk.first() else { continue };
+                let plan = ChunkPlan::new(condition, chunk);
+                for &((chunk, row), number) in of_chunk {
+                    let selected = query
+                        .customers
+                        .as_ref()
+                        .is_none_or(|set| set.contains(chunk.customer(row)));
+                    if selected && inside(&plan, chunk, row) {
+                        found(chunk, row, key(chunk, row, number));
+                    }
+                }
             }
         }
         return;
@@ -568,22 +599,23 @@ fn search(organization: usize, tail: &SharedTail, query: &EventQuery, keys: &mut
                 if !inside(&plan, chunk, row) {
                     return;
                 }
-                let key = key(chunk, row, start);
+                let key = key(chunk, row, start + u64::from(row));
                 if query.depth.is_some() && chunk.parent_id(row).is_some() {
                     with_parent.push(key);
                 } else {
-                    keys.push(key);
+                    found(chunk, row, key);
                 }
             });
             ControlFlow::Continue(())
         },
     );
-    if let Some(levels) = query.depth {
+    let Some(levels) = query.depth else { return };
+    for keys in with_parent.chunks(EVENTS_PER_LOCK) {
         let tail = read(tail);
-        with_parent
-            .into_iter()
-            .filter(|key| is_within_levels_of_a_root(&tail, key.number, levels))
-            .for_each(|key| keys.push(key));
+        for key in keys.iter().filter(|key| is_within_levels_of_a_root(&tail, key.number, levels)) {
+            let (chunk, row) = tail.locate(key.number);
+            found(chunk, row, *key);
+        }
     }
 }
 
@@ -601,19 +633,27 @@ fn text_occurs(text: &TextQuery, chunk: &Chunk, row: Row) -> bool {
         || Value::Object(chunk.metadata(row)).text().is_some_and(|text| occurs(&text))
 }
 
-/// The events at most so many levels below an event, itself left out even in a circle.
-fn descendants(tail: &OrganizationTail, parent: u64, levels: u8) -> Vec<u64> {
+/// The numbers, ascending, of the events at most so many levels below an event, itself left out
+/// even in a circle.
+fn descendants(tail: &SharedTail, parent: EventId, levels: u8) -> Vec<u64> {
+    let Some(parent) = read(tail).by_id(parent) else { return Vec::new() };
     let mut seen = HashSet::from([parent]);
     let mut found = Vec::new();
     let mut level = vec![parent];
     for _ in 0..levels {
-        level = level
-            .iter()
-            .flat_map(|&number| tail.children_of(number))
-            .filter(|&child| seen.insert(child))
-            .collect();
-        found.extend_from_slice(&level);
+        let mut next = Vec::new();
+        for parents in level.chunks(EVENTS_PER_LOCK) {
+            let tail = read(tail);
+            let children = parents.iter().flat_map(|&number| tail.children_of(number));
+            next.extend(children.filter(|&child| seen.insert(child)));
+        }
+        if next.is_empty() {
+            break;
+        }
+        found.extend_from_slice(&next);
+        level = next;
     }
+    found.sort_unstable();
     found
 }
 
@@ -659,27 +699,25 @@ pub(super) fn names(
     // Without a parent, depth 0 means roots; below a parent it would mean nothing.
     let events =
         if events.parent_id.is_some() { EventQuery { depth: None, ..events } } else { events };
-    let all = PageRequest { offset: 0, limit: u64::MAX };
-    let mut keys = PageKeys::new(all, Direction::Ascending);
-    search(0, tail, &events, &mut keys);
-    let tail = read(tail);
-    let mut found: HashMap<(EventSource, &str), NameStats> = HashMap::new();
-    for key in keys.into_page(all).items {
-        let (chunk, row) = tail.locate(key.number);
-        let (source, name) = &chunk.names()[chunk.name_code_of(row) as usize];
-        let (at, ingested_at) = (chunk.timestamp(row), chunk.ingested_at(row));
-        let stats = found.entry((*source, name)).or_insert_with(|| NameStats {
-            source: *source,
-            name: name.clone(),
-            occurrences: 0,
-            first_seen: at,
-            last_seen: at,
-            created_at: ingested_at,
-        });
+    let mut found: HashMap<(EventSource, Box<str>), NameStats> = HashMap::new();
+    search(0, tail, &events, |chunk, event, _| {
+        let (at, ingested_at) = (chunk.timestamp(event), chunk.ingested_at(event));
+        let key = &chunk.names()[chunk.name_code_of(event) as usize];
+        let stats = match found.get_mut(key) {
+            Some(stats) => stats,
+            None => found.entry(key.clone()).or_insert_with(|| NameStats {
+                source: key.0,
+                name: key.1.clone(),
+                occurrences: 0,
+                first_seen: at,
+                last_seen: at,
+                created_at: ingested_at,
+            }),
+        };
         stats.occurrences += 1;
         stats.first_seen = stats.first_seen.min(at);
         stats.last_seen = stats.last_seen.max(at);
         stats.created_at = stats.created_at.min(ingested_at);
-    }
+    });
     found.values().map(row).collect()
 }

@@ -17,6 +17,17 @@ use super::chunk::{Chunk, Row};
 /// Bytes of a deduplication entry, with the table's slack.
 const EXTERNAL_ID_ENTRY_BYTES: usize = 28;
 
+/// Bytes of a customer's earliest event beside the text, with the table's slack.
+const FIRST_EVENT_ENTRY_BYTES: usize = 96;
+
+/// Bytes that a customer's spelling takes on the heap.
+fn text_bytes(customer: &CustomerRef<'_>) -> usize {
+    match customer {
+        CustomerRef::Id(_) => 0,
+        CustomerRef::External(text) => text.len(),
+    }
+}
+
 /// An organization's events, in order of ingestion, as chunks of columns.
 #[derive(Debug)]
 pub(super) struct OrganizationTail {
@@ -206,8 +217,10 @@ impl OrganizationTail {
         match self.first_user_event_at(&event.customer) {
             Some(first) if first <= event.timestamp => {}
             known => {
-                self.other_bytes += if known.is_none() { 128 } else { 0 };
                 let customer = event.customer.borrowed().into_owned();
+                if known.is_none() {
+                    self.other_bytes += FIRST_EVENT_ENTRY_BYTES + text_bytes(&customer);
+                }
                 self.first_user_event_at.insert(customer, event.timestamp);
             }
         }
@@ -317,9 +330,24 @@ impl OrganizationTail {
         children
     }
 
-    /// How many direct children an event has.
+    /// How many direct children an event has: as many as [`Self::children_of`] tells, without
+    /// visiting each of those that name its external id.
     pub(super) fn child_count(&self, number: u64) -> u64 {
-        if self.children_by_text.is_empty() { 0 } else { self.children_of(number).len() as u64 }
+        if self.children_by_text.is_empty() {
+            return 0;
+        }
+        let (chunk, row) = self.locate(number);
+        let external_id = chunk.external_id(row);
+        let by_text = external_id.and_then(|text| self.children_by_text.get(text));
+        // An external id comes first, so all who name it are children, but for the event itself.
+        let itself = external_id.is_some() && external_id == chunk.parent_id(row);
+        let by_text = by_text.map_or(0, Vec::len) - usize::from(itself);
+        let by_id = self.children_by_id.get(&self.event_id(number).0).into_iter().flatten();
+        let by_id = by_id.filter(|&&child| {
+            let (chunk, row) = self.locate(child);
+            chunk.parent_id(row) != external_id && self.parent_of(child) == Some(number)
+        });
+        (by_text + by_id.count()) as u64
     }
 
     /// The names that occur, in order of their first ingestion.

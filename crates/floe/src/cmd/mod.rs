@@ -1,4 +1,6 @@
 //! The commands, one file each.
 
+pub(crate) mod organizations;
 pub(crate) mod root_token;
 pub(crate) mod serve;
+pub(crate) mod tokens;

@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
+use anyhow::Context as _;
 use floe_store::embedded::{set_root_token, token_hash};
+
+use crate::output::print;
 
 /// Manage the root token of a data folder.
 #[derive(Debug, clap::Subcommand)]
@@ -19,8 +22,10 @@ impl RootToken {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let Self::Rotate { data } = self;
         let token = floe_server::new_root_token()?;
-        set_root_token(&data, &token_hash(&token))?;
-        println!("{token}");
+        set_root_token(&data, &token_hash(&token))
+            .context("the root token stays as it is; the server must be stopped")?;
+        print(&token)?;
+        eprintln!("Keep the root token now: it is not shown again. The old one is void.");
         Ok(())
     }
 }

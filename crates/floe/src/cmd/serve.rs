@@ -89,6 +89,8 @@ impl Serve {
 
 async fn serve(config: Config) -> anyhow::Result<()> {
     let server = Server::start(&config).await?;
+    // Before anybody is told that we serve: who knows may ask us to stop.
+    let stop = stop_signal().context("cannot listen for signals to stop")?;
     let address = server.address().context("the listener has no address")?;
     if !address.ip().is_loopback() {
         tracing::warn!(
@@ -104,7 +106,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     if let Some(made) = &server.made {
         greet(made, address);
     }
-    server.run(stop_signal()).await;
+    server.run(stop).await;
     tracing::info!("stopped");
     Ok(())
 }
@@ -141,31 +143,29 @@ curl -sS "$F/customer-meters/?external_customer_id=ada" -H "$A"; echo
     )
 }
 
-/// Done when the process is asked to stop: Ctrl-C or SIGTERM.
-async fn stop_signal() {
-    let interrupt = async {
-        if let Err(error) = tokio::signal::ctrl_c().await {
-            tracing::error!(%error, "cannot wait for Ctrl-C");
-            std::future::pending::<()>().await;
+/// Begins to listen for Ctrl-C and SIGTERM, which end the process unless somebody does. What it
+/// returns is done when one of them comes.
+#[cfg(unix)]
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut interrupt, mut terminate) =
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
         }
-    };
-    #[cfg(unix)]
-    let terminate = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut signal) => {
-                signal.recv().await;
-            }
-            Err(error) => {
-                tracing::error!(%error, "cannot wait for SIGTERM");
-                std::future::pending::<()>().await;
-            }
-        }
-    };
-    #[cfg(not(unix))]
-    let terminate = std::future::pending::<()>();
-    tokio::select! {
-        () = interrupt => {}
-        () = terminate => {}
-    }
-    tracing::info!("stopping: open requests are answered, what waits is written");
+        tracing::info!("stopping: open requests are answered, what waits is written");
+    })
+}
+
+/// Begins to listen for Ctrl-C, which ends the process unless somebody does. What it returns is
+/// done when it comes.
+#[cfg(windows)]
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    let mut interrupt = tokio::signal::windows::ctrl_c()?;
+    Ok(async move {
+        interrupt.recv().await;
+        tracing::info!("stopping: open requests are answered, what waits is written");
+    })
 }

@@ -1,0 +1,293 @@
+//! The way to a server.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, LOCATION, WWW_AUTHENTICATE};
+use reqwest::{Method, Response, Url};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::{Error, Refusal, Result};
+use crate::organizations::Organizations;
+use crate::tokens::Tokens;
+
+/// Time to connect.
+const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
+/// Time for one call, from connecting to the last byte of the answer, unless
+/// [`Client::with_timeout`] says otherwise.
+pub const REQUEST_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// A client of one server, with one token. Clones share their connections.
+///
+/// It needs a tokio runtime, and heeds the proxies that the environment names, if the server is
+/// not on this machine. `Debug` prints nothing of the token.
+///
+/// ```
+/// use std::time::Duration;
+/// use floe_client::Client;
+///
+/// # fn main() -> Result<(), floe_client::Error> {
+/// let client = Client::new("http://127.0.0.1:7070", "floe_oat_0123")?
+///     .with_timeout(Duration::from_secs(5));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    /// Without a slash at the end, as messages show it.
+    url: String,
+    base: Url,
+    timeout: Duration,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// A client of the server at an address such as `http://127.0.0.1:7070`. The address may have
+    /// a path, for a server below one. Nothing is sent yet.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidUrl`], [`Error::InvalidToken`], and [`Error::Setup`] if the system has no
+    /// certificates and the address wants some.
+    pub fn new(base_url: impl AsRef<str>, token: impl AsRef<str>) -> Result<Self> {
+        let base = parse_url(base_url.as_ref())?;
+        let token = token.as_ref();
+        if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(Error::InvalidToken);
+        }
+        let mut bearer =
+            HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| Error::InvalidToken)?;
+        bearer.set_sensitive(true);
+        let json = HeaderValue::from_static("application/json");
+        let headers = HeaderMap::from_iter([(AUTHORIZATION, bearer), (ACCEPT, json)]);
+        let mut http = reqwest::Client::builder()
+            .user_agent(concat!("floe-client/", env!("CARGO_PKG_VERSION")))
+            .default_headers(headers)
+            .connect_timeout(CONNECT_TIME_MAX)
+            .redirect(reqwest::redirect::Policy::none());
+        if is_this_machine(&base) {
+            http = http.no_proxy();
+        }
+        #[cfg(feature = "tls")]
+        {
+            http = http.tls_backend_preconfigured(tls::config(base.scheme() == "https")?);
+        }
+        let http = http.build().map_err(|error| Error::Setup(error.into()))?;
+        let url = base.as_str().trim_end_matches('/').to_owned();
+        Ok(Self { http, url, base, timeout: REQUEST_TIME_MAX })
+    }
+
+    /// The same client with another limit on the time of one call.
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Organizations.
+    #[must_use]
+    pub fn organizations(&self) -> Organizations<'_> {
+        Organizations(self)
+    }
+
+    /// Organizations' access tokens.
+    #[must_use]
+    pub fn tokens(&self) -> Tokens<'_> {
+        Tokens(self)
+    }
+
+    /// Sends a request and reads its answer. Segments of the path are encoded as needed.
+    pub(crate) async fn send<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: &[(&str, String)],
+        body: Option<&impl Serialize>,
+    ) -> Result<T> {
+        let mut request = self.request(method, path, query);
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let response = self.execute(request).await?;
+        let status = response.status().as_u16();
+        let bytes = response.bytes().await.map_err(|error| self.transport(error))?;
+        serde_json::from_slice(&bytes).map_err(|error| Error::Unexpected {
+            url: self.url.clone(),
+            status,
+            detail: format!("its body is not what was asked for: {error}"),
+        })
+    }
+
+    /// Sends a request whose answer has no body.
+    pub(crate) async fn send_without_answer(&self, method: Method, path: &[&str]) -> Result<()> {
+        self.execute(self.request(method, path, &[])).await.map(drop)
+    }
+
+    fn request(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: &[(&str, String)],
+    ) -> reqwest::RequestBuilder {
+        let mut url = self.base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            // Cannot fail: an address that cannot have segments was refused.
+            segments.pop_if_empty().extend(path);
+        }
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        self.http.request(method, url).timeout(self.timeout)
+    }
+
+    /// The answer, if it is a success.
+    async fn execute(&self, request: reqwest::RequestBuilder) -> Result<Response> {
+        let response = request.send().await.map_err(|error| self.transport(error))?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let status = response.status().as_u16();
+        let headers = response.headers().clone();
+        let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let body = response.bytes().await.map_err(|error| self.transport(error))?;
+        Err(Error::from(Refusal {
+            url: &self.url,
+            status,
+            body: &body,
+            challenge: header(WWW_AUTHENTICATE.as_str()),
+            request_id: header("x-request-id"),
+            location: header(LOCATION.as_str()),
+        }))
+    }
+
+    fn transport(&self, error: reqwest::Error) -> Error {
+        let url = self.url.clone();
+        // The address is told by our own message.
+        let error = error.without_url();
+        if error.is_connect() {
+            Error::Connect { url, source: error.into() }
+        } else if error.is_timeout() {
+            Error::Timeout { url }
+        } else {
+            Error::Transport { url, source: error.into() }
+        }
+    }
+}
+
+/// An address of a server: http or https, a host, perhaps a port and a path, nothing else.
+fn parse_url(text: &str) -> Result<Url> {
+    let refuse = |reason: String| Error::InvalidUrl { url: text.to_owned(), reason };
+    let url = Url::parse(text).map_err(|error| refuse(error.to_string()))?;
+    match url.scheme() {
+        "http" => {}
+        "https" if cfg!(feature = "tls") => {}
+        "https" => return Err(refuse("this program was built without TLS".to_owned())),
+        _ => return Err(refuse("it must begin with http:// or https://".to_owned())),
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        // Not shown: it may hold a secret.
+        return Err(Error::InvalidUrl {
+            url: url.host_str().unwrap_or_default().to_owned(),
+            reason: "it must hold no user or password; there is a token for that".to_owned(),
+        });
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(refuse("it must end with the path".to_owned()));
+    }
+    Ok(url)
+}
+
+fn is_this_machine(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(feature = "tls")]
+mod tls {
+    use std::sync::Arc;
+
+    use rustls::crypto::ring;
+    use rustls::{ClientConfig, RootCertStore};
+    use rustls_platform_verifier::BuilderVerifierExt as _;
+
+    use crate::error::{Error, Result};
+
+    /// Trust in whom the system trusts; in nobody, and without asking the system, if no
+    /// certificate is to be judged. The provider is given here, as choosing one for the whole
+    /// process is not for a library.
+    pub(super) fn config(is_needed: bool) -> Result<ClientConfig> {
+        let setup = |error: rustls::Error| Error::Setup(error.into());
+        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(setup)?;
+        Ok(if is_needed {
+            builder.with_platform_verifier().map_err(setup)?.with_no_client_auth()
+        } else {
+            builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_checked() {
+        let check = |url: &str, reason: &str| {
+            let error = Client::new(url, "t").unwrap_err().to_string();
+            assert!(error.contains(reason), "{url}: {error}");
+        };
+        check("127.0.0.1:7070", "no address of a server");
+        check("localhost:7070", "it must begin with http:// or https://");
+        check("ftp://h", "it must begin with http:// or https://");
+        check("http://h?q", "it must end with the path");
+        check("http://u:secret@h", "it must hold no user or password");
+        let error = Client::new("http://u:secret@h", "t").unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("secret"));
+    }
+
+    #[test]
+    fn a_token_is_checked_and_not_shown() {
+        for token in ["", "a b", "a\nb", "é"] {
+            assert!(matches!(Client::new("http://h", token), Err(Error::InvalidToken)));
+        }
+        let client = Client::new("http://h", "secret").unwrap();
+        assert!(!format!("{client:?}").contains("secret"));
+    }
+
+    #[test]
+    fn a_path_and_a_query_are_joined_to_the_address() {
+        let check = |base: &str, expected: &str| {
+            let client = Client::new(base, "t").unwrap();
+            let query = [("slug", "a b&c".to_owned())];
+            let request = client.request(Method::GET, &["v1", "a/b", ""], &query).build().unwrap();
+            assert_eq!(request.url().as_str(), expected);
+        };
+        check("http://h", "http://h/v1/a%2Fb/?slug=a+b%26c");
+        check("http://h:7070/", "http://h:7070/v1/a%2Fb/?slug=a+b%26c");
+        check("http://h/below/", "http://h/below/v1/a%2Fb/?slug=a+b%26c");
+    }
+
+    #[test]
+    fn this_machine_needs_no_proxy() {
+        for (url, expected) in [
+            ("http://127.0.0.1:1", true),
+            ("http://[::1]:1", true),
+            ("http://localhost", true),
+            ("http://10.0.0.1", false),
+            ("http://floe.example", false),
+        ] {
+            assert_eq!(is_this_machine(&Url::parse(url).unwrap()), expected, "{url}");
+        }
+    }
+}

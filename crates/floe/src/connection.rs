@@ -1,0 +1,133 @@
+//! Where a command finds its server, who it is there, and how it says what went wrong.
+
+use anyhow::{Context as _, anyhow, bail};
+use floe_client::{Client, Error, LocPart, OrganizationsQuery, Uuid};
+
+const DEFAULT_URL: &str = "http://127.0.0.1:7070";
+
+/// Where the server is, and who calls.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Connection")]
+pub(crate) struct Connection {
+    /// The server's address
+    #[arg(long, env = "FLOE_URL", value_name = "URL", default_value = DEFAULT_URL)]
+    url: String,
+    /// The token to call with; without it, FLOE_ROOT_TOKEN is taken
+    #[arg(long, env = "FLOE_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    token: Option<String>,
+}
+
+impl std::fmt::Debug for Connection {
+    /// Without the token.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connection").field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
+impl Connection {
+    /// Runs calls to the server, and explains their failure.
+    pub(crate) fn run<T>(
+        self,
+        calls: impl AsyncFnOnce(&Client) -> Result<T, Failure>,
+    ) -> anyhow::Result<T> {
+        let set = |token: &String| !token.is_empty();
+        let token = self.token.filter(set);
+        let token = token.or_else(|| std::env::var("FLOE_ROOT_TOKEN").ok().filter(set));
+        let Some(token) = token else {
+            bail!(
+                "no token: give one with --token or FLOE_TOKEN, or the root token with \
+                 FLOE_ROOT_TOKEN"
+            );
+        };
+        let client = Client::new(self.url, token).map_err(explain)?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .context("cannot start the runtime")?;
+        runtime.block_on(calls(&client)).map_err(|failure| match failure {
+            Failure::Call(error) => explain(error),
+            Failure::Other(error) => error,
+        })
+    }
+}
+
+/// Why calls failed.
+pub(crate) enum Failure {
+    Call(Error),
+    Other(anyhow::Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Call(error)
+    }
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Other(error)
+    }
+}
+
+/// An error with what to do about it.
+fn explain(error: Error) -> anyhow::Error {
+    let hint = match &error {
+        Error::Connect { .. } => {
+            "start it with `floe serve`, or say where it is with --url or FLOE_URL"
+        }
+        Error::Unauthorized => {
+            "check --token, FLOE_TOKEN and FLOE_ROOT_TOKEN; a lost root token is replaced with \
+             `floe root-token rotate`"
+        }
+        Error::Forbidden { .. } => "a token with more scopes, or the root token, may",
+        Error::Validation(violations) => {
+            let organization =
+                [LocPart::Key("body".into()), LocPart::Key("organization_id".into())];
+            let at_organization = |kind: &str| {
+                violations.iter().any(|found| found.loc == organization && found.kind == kind)
+            };
+            if at_organization("missing") {
+                return anyhow!(
+                    "the root token is of no organization: name one with --organization"
+                );
+            } else if at_organization("organization_token") {
+                return anyhow!(
+                    "this token is of one organization, and acts for that: leave --organization out"
+                );
+            }
+            return error.into();
+        }
+        _ => return error.into(),
+    };
+    let text = error.to_string();
+    // Of the causes the first is enough: those between it and us tell how the client is built.
+    match anyhow::Error::from(error).chain().skip(1).last() {
+        Some(cause) => anyhow!("{text} ({cause}); {hint}"),
+        None => anyhow!("{text}; {hint}"),
+    }
+}
+
+/// The id of an organization that is named by id or slug.
+pub(crate) async fn organization_id(client: &Client, name: &str) -> Result<Uuid, Failure> {
+    if let Ok(id) = name.parse() {
+        return Ok(id);
+    }
+    let query = OrganizationsQuery::new().slug(name);
+    let found = match client.organizations().list(&query).await {
+        // Only the root token may look a slug up.
+        Err(Error::Forbidden { .. }) => {
+            return Err(anyhow!(
+                "this token is of one organization, and acts for that: leave --organization out"
+            )
+            .into());
+        }
+        found => found?.items.into_iter().next(),
+    };
+    match found {
+        Some(organization) => Ok(organization.id),
+        None => Err(anyhow!(
+            "there is no organization `{name}`; `floe organizations list` shows those there are"
+        )
+        .into()),
+    }
+}

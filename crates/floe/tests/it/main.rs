@@ -1,0 +1,18 @@
+//! Black-box tests: the built binary, over HTTP.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+mod cli;
+mod conformance;
+mod customer_meters;
+mod customers;
+mod errors;
+mod event_types;
+mod events;
+mod harness;
+mod hostile;
+mod isolation;
+mod meters;
+mod organizations_tokens;
+mod pagination_sorting;
+mod restart;
+mod wire;
