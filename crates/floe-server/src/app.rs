@@ -12,7 +12,8 @@ use floe_store::port::{Catalog as _, TokenHash};
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
-    ACCESS_CONTROL_REQUEST_METHOD, ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, ORIGIN, VARY,
+    ACCESS_CONTROL_REQUEST_METHOD, ALLOW, CONTENT_TYPE, EXPECT, HeaderName, HeaderValue, ORIGIN,
+    VARY,
 };
 use http::{Method, StatusCode, Uri};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -154,7 +155,7 @@ pub(crate) fn normalize<B>(request: &mut http::Request<B>) {
     }
 }
 
-/// Gives the parts of a path that are not UTF-8 replacement characters, as Polar does: they are
+/// Gives the parts of a path that are not UTF-8 replacement characters: they are
 /// ids that nobody has.
 fn replace_what_is_not_utf_8<B>(request: &mut http::Request<B>) {
     let replaced: Vec<_> = request
@@ -209,6 +210,10 @@ async fn admit(State(app): State<App>, mut request: Request, next: Next) -> Resp
     };
     let Some(version) = version else { return ApiError::UnknownPath.into_response() };
     let mut response = if extract::is_too_large(request.headers()) {
+        // Who asks before sending the body is not asked for it.
+        if !request.headers().contains_key(EXPECT) {
+            extract::discard(request.into_body()).await;
+        }
         ApiError::TooLarge.into_response()
     } else {
         match Identity::of(&app, request.headers()) {

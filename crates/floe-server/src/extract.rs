@@ -22,6 +22,10 @@ use crate::error::ApiError;
 const BODY_PAUSE_MAX: Duration = Duration::from_secs(20);
 /// Time for a whole body.
 const BODY_TIME_MAX: Duration = Duration::from_secs(120);
+/// Bytes of a body that is refused which are still read, and the silence in it that ends this: a
+/// client that is cut off while it sends never reads why.
+const REFUSED_BYTES_MAX: usize = 4 * BODY_BYTES_MAX;
+const REFUSED_PAUSE_MAX: Duration = Duration::from_millis(500);
 /// Bytes of all bodies together; while there are more, further ones are refused.
 const BODIES_BYTES_MAX: usize = 512 * 1024 * 1024;
 /// Bodies from here on are parsed beside the threads that serve connections.
@@ -64,6 +68,17 @@ pub(crate) fn is_too_large(headers: &HeaderMap) -> bool {
     length.is_some_and(|text| text.parse::<usize>().is_ok_and(|length| length > BODY_BYTES_MAX))
 }
 
+/// Reads what a client goes on sending of a body that is refused, within bounds.
+pub(crate) async fn discard(mut body: axum::body::Body) {
+    let mut bytes = 0;
+    while bytes <= REFUSED_BYTES_MAX {
+        match tokio::time::timeout(REFUSED_PAUSE_MAX, body.frame()).await {
+            Ok(Some(Ok(frame))) => bytes += frame.data_ref().map_or(0, Bytes::len),
+            _ => return,
+        }
+    }
+}
+
 fn is_json(headers: &HeaderMap) -> bool {
     // No type is taken for JSON, as contract section 1.4 allows.
     let Some(value) = headers.get(CONTENT_TYPE) else { return true };
@@ -104,8 +119,16 @@ impl FromRequest<App> for Body {
             }
             Ok(if rest.is_empty() { first } else { rest.into() })
         };
-        let bytes =
-            tokio::time::timeout(BODY_TIME_MAX, read).await.map_err(|_| ApiError::TooSlow)??;
+        let read = tokio::time::timeout(BODY_TIME_MAX, read).await;
+        let bytes = match read.unwrap_or(Err(ApiError::TooSlow)) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                if let ApiError::TooLarge = error {
+                    discard(body).await;
+                }
+                return Err(error);
+            }
+        };
         Ok(Self { bytes, is_json, _share: share })
     }
 }

@@ -53,6 +53,30 @@ fn a_chunked_body_over_10_mib_is_refused_while_it_streams() {
 }
 
 #[test]
+fn a_client_that_sends_all_of_a_body_over_the_limit_reads_why_it_is_refused() {
+    let api = organization();
+    for announced in [true, false] {
+        let mut stream = TcpStream::connect(api.address).unwrap();
+        let framing = if announced {
+            format!("Content-Length: {}\r\n", 12 * MIB)
+        } else {
+            "Transfer-Encoding: chunked\r\n".to_owned()
+        };
+        stream.write_all(head(&api, &framing).as_bytes()).unwrap();
+        for _ in 0..12 {
+            let spaces = " ".repeat(MIB);
+            let piece = if announced { spaces } else { format!("{MIB:x}\r\n{spaces}\r\n") };
+            stream.write_all(piece.as_bytes()).unwrap();
+        }
+        if !announced {
+            stream.write_all(b"0\r\n\r\n").unwrap();
+        }
+        let answer = read_all(&mut stream, Duration::from_secs(5));
+        assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+    }
+}
+
+#[test]
 fn a_chunked_body_within_the_limit_is_read() {
     let api = organization();
     let body = r#"{"events":[{"name":"e","external_customer_id":"c"}]}"#;
