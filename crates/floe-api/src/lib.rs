@@ -1,4 +1,7 @@
-//! api
+//! Floe's JSON as it stands on the wire, and its conversions to the domain.
+//!
+//! [`json`] is a borrowed tree of a request; [`scalar`], [`query`] and [`errors`] read and refuse as
+//! the contract says; one module a resource holds its requests and answers.
 
 pub mod customer;
 pub mod customer_meter;

@@ -19,7 +19,7 @@ pub enum Conjunction {
 /// A filter: a conjunction of clauses and nested filters.
 ///
 /// It is generic over its leaves so that an engine can prepare each clause for its own storage
-/// ([`Filter::try_map`]) and still leave the logic to [`Filter::holds`].
+/// ([`Filter::map`]) and still leave the logic to [`Filter::holds`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filter<C = FilterClause> {
     /// How the clauses combine.

@@ -1,7 +1,7 @@
 //! What metering means: filters, aggregations, the calendar, customer selection and quantities.
 //!
 //! Pure: no clock, disk, network, async or serialization. Every execution of these rules (the
-//! embedded engine, and backends to come) is tested against [`evaluate`].
+//! embedded engine, and backends to come) is tested against [`evaluate()`].
 #![warn(missing_docs)]
 
 mod aggregation;
