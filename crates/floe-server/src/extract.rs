@@ -201,7 +201,9 @@ pub(crate) fn path_id(text: &str, errors: &mut Errors) -> Option<Uuid> {
 }
 
 /// What was parsed, or all errors that were found on the way.
-pub(crate) fn accept<T>(parsed: Option<T>, errors: Errors) -> Result<T, ApiError> {
+pub(crate) fn parsed<T>(parse: impl FnOnce(&mut Errors) -> Option<T>) -> Result<T, ApiError> {
+    let mut errors = Errors::new();
+    let parsed = parse(&mut errors);
     errors.into_result(ErrorClass::RequestValidationError)?;
     // Nothing was parsed, so there was an error: this is not reached.
     parsed.ok_or(ApiError::BrokenBody)

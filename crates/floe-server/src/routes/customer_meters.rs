@@ -8,7 +8,6 @@ use floe_api::CustomerMeter;
 use floe_api::customer_meter::{
     CreditCreate, CustomerMeterSort, CustomerMetersListParams, CustomerMetersListQuery, ResetCreate,
 };
-use floe_api::errors::Errors;
 use floe_api::page::PagingQuery;
 use floe_core::{Customer, CustomerMeterId, Meter};
 use floe_store::port::{Catalog as _, CustomerMeterRow, EventStore as _, NewCredit, Page};
@@ -19,7 +18,7 @@ use super::{created, ok, page, page_request, wire_customer};
 use crate::app::App;
 use crate::auth::{Caller, CustomerMetersRead, CustomerMetersWrite};
 use crate::error::ApiError;
-use crate::extract::{Body, Query, accept, path_id};
+use crate::extract::{Body, Query, parsed, path_id};
 use crate::openapi::Refusals;
 
 /// A customer meter while a list of them is sorted.
@@ -51,8 +50,6 @@ pub(crate) async fn list_customer_meters(
     caller: Caller<CustomerMetersRead>,
     Query(query): Query,
 ) -> Result<Response, ApiError> {
-    let mut errors = Errors::new();
-    let params = CustomerMetersListParams::parse(&query, &mut errors);
     let CustomerMetersListParams {
         organization_ids,
         customer_ids,
@@ -60,7 +57,7 @@ pub(crate) async fn list_customer_meters(
         meter_ids,
         paging,
         sorting,
-    } = accept(params, errors)?;
+    } = parsed(|errors| CustomerMetersListParams::parse(&query, errors))?;
     let organizations = caller.organizations().restrict(organization_ids);
     let mut items = Vec::new();
     for organization in app.store.organization_ids(&organizations) {
@@ -161,9 +158,7 @@ pub(crate) async fn get_customer_meter(
     caller: Caller<CustomerMetersRead>,
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
-    let mut errors = Errors::new();
-    let id = path_id(&id, &mut errors);
-    let (customer, meter) = by_id(&app, &caller, accept(id, errors)?)?;
+    let (customer, meter) = by_id(&app, &caller, parsed(|errors| path_id(&id, errors))?)?;
     Ok(ok(&current(&app, customer, meter).await?))
 }
 
@@ -199,10 +194,7 @@ pub(crate) async fn credit_customer_meter(
     body: Body,
 ) -> Result<Response, ApiError> {
     let (id, credit) = body.read(|json| {
-        let mut errors = Errors::new();
-        let id = path_id(&id, &mut errors);
-        let credit = CreditCreate::parse(json, &mut errors);
-        accept(id.zip(credit), errors)
+        parsed(|errors| path_id(&id, errors).zip(CreditCreate::parse(json, errors)))
     })?;
     let (customer, meter) = by_id(&app, &caller, id)?;
     let CreditCreate { units, rollover, external_id } = credit;
@@ -236,10 +228,8 @@ pub(crate) async fn reset_customer_meter(
     body: Body,
 ) -> Result<Response, ApiError> {
     let id = body.read(|json| {
-        let mut errors = Errors::new();
-        let id = path_id(&id, &mut errors);
-        let reset = ResetCreate::parse(json, &mut errors);
-        accept(id.zip(reset), errors).map(|(id, _)| id)
+        parsed(|errors| path_id(&id, errors).zip(ResetCreate::parse(json, errors)))
+            .map(|(id, _)| id)
     })?;
     let (customer, meter) = by_id(&app, &caller, id)?;
     app.store.reset(meter.organization_id, Arc::clone(&customer), Arc::clone(&meter)).await?;

@@ -25,7 +25,7 @@ use super::{created, ok, page, page_request, wire_customer};
 use crate::app::App;
 use crate::auth::{Caller, CustomersRead, CustomersWrite};
 use crate::error::ApiError;
-use crate::extract::{Body, Query, accept, path_id};
+use crate::extract::{Body, Query, parsed, path_id};
 use crate::openapi::{ExternalIdPath, MetadataQuery, OrganizationQuery, Refusals};
 
 /// Creates a customer.
@@ -52,9 +52,7 @@ pub(crate) async fn create_customer(
     body: Body,
 ) -> Result<Response, ApiError> {
     let (organization, create) = body.read(|json| {
-        let mut errors = Errors::new();
-        let create = CustomerCreate::parse(json, &mut errors);
-        let create = accept(create, errors)?;
+        let create = parsed(|errors| CustomerCreate::parse(json, errors))?;
         let organization = caller.organization_for_create(&app, create.organization_id, json)?;
         Ok((organization, create))
     })?;
@@ -125,10 +123,8 @@ pub(crate) async fn list_customers(
     caller: Caller<CustomersRead>,
     Query(query): Query,
 ) -> Result<Response, ApiError> {
-    let mut errors = Errors::new();
-    let params = CustomersListParams::parse(&query, &mut errors);
     let CustomersListParams { organization_ids, email, query, active, metadata, paging, sorting } =
-        accept(params, errors)?;
+        parsed(|errors| CustomersListParams::parse(&query, errors))?;
     let organizations = caller.organizations().restrict(organization_ids);
     let query = CustomerQuery { email, text: query, metadata };
     let found = if active == Some(true) {
@@ -179,9 +175,7 @@ fn by_external_id<N>(
     query: &QueryParams,
     external_id: &str,
 ) -> Result<Arc<Customer>, ApiError> {
-    let mut errors = Errors::new();
-    let organization = organization_for_external_id(caller, query, &mut errors);
-    let organization = accept(organization, errors)?;
+    let organization = parsed(|errors| organization_for_external_id(caller, query, errors))?;
     app.store.customer_by_external_id(organization, external_id).ok_or(ApiError::NotFound)
 }
 
@@ -199,9 +193,7 @@ pub(crate) async fn get_customer(
     caller: Caller<CustomersRead>,
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
-    let mut errors = Errors::new();
-    let id = path_id(&id, &mut errors);
-    let customer = by_id(&app, &caller, accept(id, errors)?)?;
+    let customer = by_id(&app, &caller, parsed(|errors| path_id(&id, errors))?)?;
     Ok(ok(&wire_customer(&app, &customer).await?))
 }
 
@@ -248,10 +240,7 @@ pub(crate) async fn update_customer(
     body: Body,
 ) -> Result<Response, ApiError> {
     let (id, update) = body.read(|json| {
-        let mut errors = Errors::new();
-        let id = path_id(&id, &mut errors);
-        let update = CustomerUpdate::parse(json, &mut errors);
-        accept(id.zip(update), errors)
+        parsed(|errors| path_id(&id, errors).zip(CustomerUpdate::parse(json, errors)))
     })?;
     let customer = by_id(&app, &caller, id)?;
     apply_update(&app, &customer, update).await
@@ -282,10 +271,10 @@ pub(crate) async fn update_customer_by_external_id(
     body: Body,
 ) -> Result<Response, ApiError> {
     let (organization, update) = body.read(|json| {
-        let mut errors = Errors::new();
-        let organization = organization_for_external_id(&caller, &query, &mut errors);
-        let update = CustomerUpdate::parse_by_external_id(json, &mut errors);
-        accept(organization.zip(update), errors)
+        parsed(|errors| {
+            organization_for_external_id(&caller, &query, errors)
+                .zip(CustomerUpdate::parse_by_external_id(json, errors))
+        })
     })?;
     let customer =
         app.store.customer_by_external_id(organization, &external_id).ok_or(ApiError::NotFound)?;
@@ -357,10 +346,8 @@ pub(crate) async fn delete_customer(
     Path(id): Path<String>,
     Query(query): Query,
 ) -> Result<Response, ApiError> {
-    let mut errors = Errors::new();
-    let id = path_id(&id, &mut errors);
-    let params = DeleteParams::parse(&query, &mut errors);
-    let (id, params) = accept(id.zip(params), errors)?;
+    let (id, params) =
+        parsed(|errors| path_id(&id, errors).zip(DeleteParams::parse(&query, errors)))?;
     let customer = by_id(&app, &caller, id)?;
     delete(&app, &customer, &params).await
 }
@@ -380,9 +367,7 @@ pub(crate) async fn delete_customer_by_external_id(
     Path(external_id): Path<String>,
     Query(query): Query,
 ) -> Result<Response, ApiError> {
-    let mut errors = Errors::new();
-    let params = DeleteParams::parse(&query, &mut errors);
-    let params = accept(params, errors)?;
+    let params = parsed(|errors| DeleteParams::parse(&query, errors))?;
     let customer = by_external_id(&app, &caller, &query, &external_id)?;
     delete(&app, &customer, &params).await
 }
@@ -414,9 +399,7 @@ pub(crate) async fn get_customer_state(
     caller: Caller<CustomersRead>,
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
-    let mut errors = Errors::new();
-    let id = path_id(&id, &mut errors);
-    let customer = by_id(&app, &caller, accept(id, errors)?)?;
+    let customer = by_id(&app, &caller, parsed(|errors| path_id(&id, errors))?)?;
     state(&app, customer).await
 }
 

@@ -2,7 +2,6 @@
 
 use axum::extract::{Path, State};
 use axum::response::Response;
-use floe_api::errors::Errors;
 use floe_api::event::label;
 use floe_api::event_type::{
     EventType, EventTypeSort, EventTypeUpdate, EventTypeWithStats, EventTypesListParams,
@@ -18,7 +17,7 @@ use super::{ok, page, page_request, selection_for_lists};
 use crate::app::App;
 use crate::auth::{Caller, EventsRead, EventsWrite};
 use crate::error::ApiError;
-use crate::extract::{Body, Query, accept, path_id};
+use crate::extract::{Body, Query, parsed, path_id};
 use crate::openapi::Refusals;
 
 /// Lists event types, with numbers of their events.
@@ -38,8 +37,6 @@ pub(crate) async fn list_event_types(
     caller: Caller<EventsRead>,
     Query(query): Query,
 ) -> Result<Response, ApiError> {
-    let mut errors = Errors::new();
-    let params = EventTypesListParams::parse(&query, &mut errors);
     let EventTypesListParams {
         organization_ids,
         customer_ids,
@@ -50,7 +47,7 @@ pub(crate) async fn list_event_types(
         source,
         paging,
         sorting,
-    } = accept(params, errors)?;
+    } = parsed(|errors| EventTypesListParams::parse(&query, errors))?;
     let organizations = caller.organizations().restrict(organization_ids);
     let needle = query.map(|text| text.to_lowercase());
     let mut types = Vec::new();
@@ -136,10 +133,7 @@ pub(crate) async fn update_event_type(
     body: Body,
 ) -> Result<Response, ApiError> {
     let (id, update) = body.read(|json| {
-        let mut errors = Errors::new();
-        let id = path_id(&id, &mut errors);
-        let update = EventTypeUpdate::parse(json, &mut errors);
-        accept(id.zip(update), errors)
+        parsed(|errors| path_id(&id, errors).zip(EventTypeUpdate::parse(json, errors)))
     })?;
     let query = NameQuery { sources: vec![EventSource::User], ..NameQuery::default() };
     let mut found = None;

@@ -29,7 +29,7 @@ use super::{ok, page, page_request, selection_for_lists, wire_customer};
 use crate::app::App;
 use crate::auth::{Caller, EventsRead, EventsWrite};
 use crate::error::{ApiError, json_bytes};
-use crate::extract::{Body, Query, accept, path_id};
+use crate::extract::{Body, Query, parsed, path_id};
 use crate::openapi::{MetadataQuery, Refusals};
 
 /// Stores events.
@@ -69,9 +69,7 @@ pub(crate) async fn ingest_events(
     body: Body,
 ) -> Result<Response, ApiError> {
     let stored = body.read(|json| {
-        let mut errors = Errors::new();
-        let request = IngestRequest::parse(json, system_time(), &mut errors);
-        let request = accept(request, errors)?;
+        let request = parsed(|errors| IngestRequest::parse(json, system_time(), errors))?;
         let organization = organization_of_batch(&app, &caller, &request, json)?;
         let of = Organizations::one(organization);
         let is_customer = |id| app.store.customer(&of, id).is_some();
@@ -155,8 +153,6 @@ pub(crate) async fn list_events(
     caller: Caller<EventsRead>,
     Query(query): Query,
 ) -> Result<Response, ApiError> {
-    let mut errors = Errors::new();
-    let params = EventsListParams::parse(&query, caller.organization().is_some(), &mut errors);
     let EventsListParams {
         filter,
         start,
@@ -173,7 +169,7 @@ pub(crate) async fn list_events(
         metadata,
         paging,
         direction,
-    } = accept(params, errors)?;
+    } = parsed(|errors| EventsListParams::parse(&query, caller.organization().is_some(), errors))?;
     let meter = match meter_id {
         None => None,
         Some(id) => {
@@ -303,9 +299,7 @@ pub(crate) async fn get_event(
     caller: Caller<EventsRead>,
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
-    let mut errors = Errors::new();
-    let id = path_id(&id, &mut errors);
-    let id = EventId(accept(id, errors)?);
+    let id = EventId(parsed(|errors| path_id(&id, errors))?);
     let row = app.store.event(&caller.organizations(), id).await?.ok_or(ApiError::NotFound)?;
     Ok(ok(&wire_event(&app, row).await?))
 }
@@ -332,8 +326,6 @@ pub(crate) async fn list_event_names(
     caller: Caller<EventsRead>,
     Query(query): Query,
 ) -> Result<Response, ApiError> {
-    let mut errors = Errors::new();
-    let params = EventNamesParams::parse(&query, &mut errors);
     let EventNamesParams {
         organization_ids,
         customer_ids,
@@ -342,7 +334,7 @@ pub(crate) async fn list_event_names(
         query,
         paging,
         sorting,
-    } = accept(params, errors)?;
+    } = parsed(|errors| EventNamesParams::parse(&query, errors))?;
     let organizations = caller.organizations().restrict(organization_ids);
     let needle = query.map(|text| text.to_lowercase());
     let mut rows = Vec::new();

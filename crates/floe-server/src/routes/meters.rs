@@ -2,7 +2,6 @@
 
 use axum::extract::{Path, State};
 use axum::response::Response;
-use floe_api::errors::Errors;
 use floe_api::page::PagingQuery;
 use floe_api::schema::{MetersListQuery, QuantitiesQuery};
 use floe_api::{
@@ -15,7 +14,7 @@ use super::{created, ok, page, page_request};
 use crate::app::App;
 use crate::auth::{Caller, MetersRead, MetersWrite};
 use crate::error::ApiError;
-use crate::extract::{Body, Query, accept, path_id};
+use crate::extract::{Body, Query, parsed, path_id};
 use crate::openapi::{MetadataQuery, Refusals};
 
 /// Creates a meter.
@@ -43,9 +42,7 @@ pub(crate) async fn create_meter(
     body: Body,
 ) -> Result<Response, ApiError> {
     let (organization, meter) = body.read(|json| {
-        let mut errors = Errors::new();
-        let create = MeterCreate::parse(json, &mut errors);
-        let create = accept(create, errors)?;
+        let create = parsed(|errors| MeterCreate::parse(json, errors))?;
         let organization = caller.organization_for_create(&app, create.organization_id, json)?;
         let MeterCreate {
             name,
@@ -79,10 +76,8 @@ pub(crate) async fn list_meters(
     caller: Caller<MetersRead>,
     Query(query): Query,
 ) -> Result<Response, ApiError> {
-    let mut errors = Errors::new();
-    let params = MetersListParams::parse(&query, &mut errors);
     let MetersListParams { organization_ids, query, is_archived, metadata, paging, sorting } =
-        accept(params, errors)?;
+        parsed(|errors| MetersListParams::parse(&query, errors))?;
     let organizations = caller.organizations().restrict(organization_ids);
     let query = MeterQuery { name_contains: query, is_archived, metadata };
     let found = app.store.list_meters(&organizations, &query, &sorting, page_request(paging));
@@ -100,9 +95,7 @@ pub(crate) async fn get_meter(
     caller: Caller<MetersRead>,
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
-    let mut errors = Errors::new();
-    let id = path_id(&id, &mut errors);
-    let id = MeterId(accept(id, errors)?);
+    let id = MeterId(parsed(|errors| path_id(&id, errors))?);
     let meter = app.store.meter(&caller.organizations(), id).ok_or(ApiError::NotFound)?;
     Ok(ok(&Meter::from(&*meter)))
 }
@@ -130,12 +123,8 @@ pub(crate) async fn update_meter(
     Path(id): Path<String>,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let (id, update) = body.read(|json| {
-        let mut errors = Errors::new();
-        let id = path_id(&id, &mut errors);
-        let update = MeterUpdate::parse(json, &mut errors);
-        accept(id.zip(update), errors)
-    })?;
+    let (id, update) = body
+        .read(|json| parsed(|errors| path_id(&id, errors).zip(MeterUpdate::parse(json, errors))))?;
     let meter = app.store.meter(&caller.organizations(), MeterId(id)).ok_or(ApiError::NotFound)?;
     if update.is_empty() {
         return Ok(ok(&Meter::from(&*meter)));
@@ -196,10 +185,8 @@ pub(crate) async fn get_meter_quantities(
     Path(id): Path<String>,
     Query(query): Query,
 ) -> Result<Response, ApiError> {
-    let mut errors = Errors::new();
-    let id = path_id(&id, &mut errors);
-    let params = QuantitiesParams::parse(&query, &mut errors);
-    let (id, params) = accept(id.zip(params), errors)?;
+    let (id, params) =
+        parsed(|errors| path_id(&id, errors).zip(QuantitiesParams::parse(&query, errors)))?;
     let meter = app.store.meter(&caller.organizations(), MeterId(id)).ok_or(ApiError::NotFound)?;
     if let Some(error) = params.span_error() {
         return Err(error.into());

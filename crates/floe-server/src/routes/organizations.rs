@@ -16,7 +16,7 @@ use super::{created, ok, page, page_request};
 use crate::app::App;
 use crate::auth::{Caller, OrganizationsRead, RootOnly};
 use crate::error::ApiError;
-use crate::extract::{Body, Query, accept, path_id};
+use crate::extract::{Body, Query, parsed, path_id};
 use crate::openapi::Refusals;
 
 /// Creates an organization.
@@ -33,11 +33,7 @@ pub(crate) async fn create_organization(
     _: Caller<RootOnly>,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let create = body.read(|json| {
-        let mut errors = Errors::new();
-        let create = OrganizationCreate::parse(json, &mut errors);
-        accept(create, errors)
-    })?;
+    let create = body.read(|json| parsed(|errors| OrganizationCreate::parse(json, errors)))?;
     let OrganizationCreate { name, slug } = create;
     match app.store.create_organization(name, slug.clone()).await? {
         Some(organization) => Ok(created(&Organization::from(&*organization))),
@@ -64,9 +60,8 @@ pub(crate) async fn list_organizations(
     caller: Caller<RootOnly>,
     Query(query): Query,
 ) -> Result<Response, ApiError> {
-    let mut errors = Errors::new();
-    let params = OrganizationsListParams::parse(&query, &mut errors);
-    let OrganizationsListParams { slug, paging, sorting } = accept(params, errors)?;
+    let OrganizationsListParams { slug, paging, sorting } =
+        parsed(|errors| OrganizationsListParams::parse(&query, errors))?;
     let found = app.store.list_organizations(
         &caller.organizations(),
         slug.as_deref(),
@@ -92,9 +87,7 @@ pub(crate) async fn get_organization(
     caller: Caller<OrganizationsRead>,
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
-    let mut errors = Errors::new();
-    let id = path_id(&id, &mut errors);
-    let id = OrganizationId(accept(id, errors)?);
+    let id = OrganizationId(parsed(|errors| path_id(&id, errors))?);
     let seen = caller.organizations().contains(id);
     let organization = app.store.organization(id).filter(|_| seen).ok_or(ApiError::NotFound)?;
     Ok(ok(&Organization::from(&*organization)))
@@ -119,10 +112,7 @@ pub(crate) async fn update_organization(
     body: Body,
 ) -> Result<Response, ApiError> {
     let (id, update) = body.read(|json| {
-        let mut errors = Errors::new();
-        let id = path_id(&id, &mut errors);
-        let update = OrganizationUpdate::parse(json, &mut errors);
-        accept(id.zip(update), errors)
+        parsed(|errors| path_id(&id, errors).zip(OrganizationUpdate::parse(json, errors)))
     })?;
     let id = OrganizationId(id);
     if !caller.organizations().contains(id) {

@@ -18,7 +18,7 @@ use super::{created, ok, page, page_request};
 use crate::app::App;
 use crate::auth::{Caller, TokensRead, TokensWrite};
 use crate::error::ApiError;
-use crate::extract::{Body, Query, accept, path_id};
+use crate::extract::{Body, Query, parsed, path_id};
 use crate::openapi::Refusals;
 use crate::secret;
 
@@ -77,9 +77,7 @@ pub(crate) async fn create_token(
 ) -> Result<Response, ApiError> {
     let now = system_time();
     let (organization, create) = body.read(|json| {
-        let mut errors = Errors::new();
-        let create = TokenCreate::parse(json, now, &mut errors);
-        let create = accept(create, errors)?;
+        let create = parsed(|errors| TokenCreate::parse(json, now, errors))?;
         let organization = caller.organization_for_create(&app, create.organization_id, json)?;
         check_scopes(&caller, &create.scopes)?;
         Ok((organization, create))
@@ -119,9 +117,8 @@ pub(crate) async fn list_tokens(
     caller: Caller<TokensRead>,
     Query(query): Query,
 ) -> Result<Response, ApiError> {
-    let mut errors = Errors::new();
-    let params = TokensListParams::parse(&query, &mut errors);
-    let TokensListParams { organization_ids, paging, sorting } = accept(params, errors)?;
+    let TokensListParams { organization_ids, paging, sorting } =
+        parsed(|errors| TokensListParams::parse(&query, errors))?;
     let organizations = caller.organizations().restrict(organization_ids);
     let found = app.store.list_tokens(&organizations, &sorting, page_request(paging));
     Ok(page(found, paging, |token| wire(&token)))
@@ -143,12 +140,8 @@ pub(crate) async fn update_token(
     Path(id): Path<String>,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let (id, update) = body.read(|json| {
-        let mut errors = Errors::new();
-        let id = path_id(&id, &mut errors);
-        let update = TokenUpdate::parse(json, &mut errors);
-        accept(id.zip(update), errors)
-    })?;
+    let (id, update) = body
+        .read(|json| parsed(|errors| path_id(&id, errors).zip(TokenUpdate::parse(json, errors))))?;
     let token =
         app.store.token(&caller.organizations(), AccessTokenId(id)).ok_or(ApiError::NotFound)?;
     let TokenUpdate { comment, scopes } = update;
@@ -169,9 +162,7 @@ pub(crate) async fn delete_token(
     caller: Caller<TokensWrite>,
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
-    let mut errors = Errors::new();
-    let id = path_id(&id, &mut errors);
-    let id = AccessTokenId(accept(id, errors)?);
+    let id = AccessTokenId(parsed(|errors| path_id(&id, errors))?);
     let token = app.store.token(&caller.organizations(), id).ok_or(ApiError::NotFound)?;
     let deleted = app.store.delete_token(token.organization_id, id).await?;
     if deleted { Ok(StatusCode::NO_CONTENT.into_response()) } else { Err(ApiError::NotFound) }
