@@ -95,11 +95,18 @@ impl Running {
         })
     }
 
-    /// Bytes of records in the journal, by the server's own metrics.
-    fn journal_bytes(&self) -> anyhow::Result<f64> {
+    /// What the server's own metrics say of its commits.
+    fn commits(&self) -> anyhow::Result<Commits> {
         let metrics = load::get(self.address, &self.root_token, "/metrics")?;
-        let line = metrics.lines().find_map(|line| line.strip_prefix("floe_journal_bytes "));
-        Ok(line.map_or(Ok(0.0), str::parse)?)
+        let figure = |name: &str| -> anyhow::Result<f64> {
+            let value = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+            Ok(value.map_or(Ok(0.0), str::parse)?)
+        };
+        Ok(Commits {
+            bytes: figure("floe_journal_bytes")?,
+            count: figure("floe_commit_seconds_count")?,
+            seconds: figure("floe_commit_seconds_sum")?,
+        })
     }
 
     /// Seconds of CPU time so far, in user and system mode, at 100 ticks a second.
@@ -113,6 +120,15 @@ impl Running {
         });
         f64::from(ticks.unwrap_or(0)) / 100.0
     }
+}
+
+/// Sums over all commits so far.
+#[derive(Clone, Copy)]
+struct Commits {
+    /// Bytes of records in the journal.
+    bytes: f64,
+    count: f64,
+    seconds: f64,
 }
 
 impl Drop for Running {
@@ -152,6 +168,7 @@ impl Ingest {
             let floe = Running::start(folder.path(), &format!("floe-{}", case.events), false)?;
             let parser = Running::start(folder.path(), &format!("parse-{}", case.events), true)?;
             let mut rounds: [Vec<Round>; 4] = Default::default();
+            let mut commit_ms = Vec::new();
             for round in 0..self.rounds as u64 {
                 let run = |server: &Running, kind: Kind| -> anyhow::Result<Round> {
                     let before = server.cpu_seconds();
@@ -168,9 +185,12 @@ impl Ingest {
                 let [answers, parsed, stored, bare] = &mut rounds;
                 answers.push(run(&floe, Kind::Get("/healthz"))?);
                 parsed.push(run(&parser, Kind::Ingest(case.events))?);
-                let before = floe.journal_bytes()?;
+                let before = floe.commits()?;
                 stored.push(run(&floe, Kind::Ingest(case.events))?);
-                let written = floe.journal_bytes()? - before;
+                let after = floe.commits()?;
+                commit_ms
+                    .push((after.seconds - before.seconds) * 1000.0 / (after.count - before.count));
+                let written = after.bytes - before.bytes;
                 let requests = stored.last().map_or(1, |round| round.samples.latencies.len());
                 #[expect(
                     clippy::cast_precision_loss,
@@ -183,6 +203,7 @@ impl Ingest {
                 bare.push(Round { samples, cpu_seconds: 0.0 });
             }
             report(&case, &rounds);
+            println!("One commit of Floe took {:.2} ms on average.", median(commit_ms));
         }
         Ok(())
     }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use crate::event::EventFields;
+use crate::limits::METADATA_LEVELS_MAX;
 use crate::number::Number;
 use crate::value::Value;
 
@@ -172,9 +173,14 @@ impl Property {
     }
 
     /// Reads a property that always names metadata, as that of `unique` does.
+    ///
+    /// A path that is longer than metadata can be deep names nothing, and so does its beginning
+    /// that is one too long: the rest of it is not kept, since a property of nothing but dots
+    /// would take 24 times its size.
     #[must_use]
     pub fn metadata(path: &str) -> Self {
-        Self::Metadata(path.split('.').map(str::to_owned).collect())
+        let steps = path.split('.').take(METADATA_LEVELS_MAX + 1);
+        Self::Metadata(steps.map(str::to_owned).collect())
     }
 }
 
@@ -325,5 +331,19 @@ fn compare_number(number: &Number<'_>, value: i32) -> Option<Ordering> {
     match number {
         Number::Int(stored) => Some(stored.cmp(&i64::from(value))),
         other => other.to_f64().partial_cmp(&f64::from(value)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_beyond_any_metadata_is_not_kept_whole() {
+        let Property::Metadata(path) = Property::parse(&".".repeat(1_000_000)) else {
+            panic!("not a path")
+        };
+        assert_eq!(path.len(), METADATA_LEVELS_MAX + 1);
+        assert_eq!(Property::parse("a..b"), Property::metadata("a..b"));
     }
 }

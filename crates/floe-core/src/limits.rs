@@ -19,6 +19,8 @@ pub const METADATA_KEYS_MAX: usize = 50;
 pub const METADATA_KEY_CHARS_MAX: usize = 40;
 /// Code points of a meter's name, at least.
 pub const METER_NAME_CHARS_MIN: usize = 3;
+/// Nesting of event metadata. What can be ingested nests once; stored values are read up to here.
+pub const METADATA_LEVELS_MAX: usize = 64;
 /// Code points of a filter clause's text.
 pub const CLAUSE_VALUE_CHARS_MAX: usize = 1000;
 /// Nesting of filters, the outermost included (contract section 2.1).

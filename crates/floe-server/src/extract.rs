@@ -13,6 +13,7 @@ use floe_core::limits::BODY_BYTES_MAX;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
 use http::request::Parts;
 use http_body_util::BodyExt as _;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use uuid::Uuid;
 
 use crate::app::App;
@@ -31,7 +32,14 @@ const BODIES_BYTES_MAX: usize = 512 * 1024 * 1024;
 /// Bodies from here on are parsed beside the threads that serve connections.
 const LARGE_BODY_BYTES: usize = 128 * 1024;
 
+/// Bodies from here on are worked on by a few requests at a time: parsed, a hostile one takes
+/// thirty times its size.
+const HUGE_BODY_BYTES: usize = 1024 * 1024;
+/// How many requests with huge bodies are worked on at a time.
+const HUGE_BODIES_MAX: usize = 4;
+
 static BODIES_BYTES: AtomicUsize = AtomicUsize::new(0);
+static HUGE_BODIES: Semaphore = Semaphore::const_new(HUGE_BODIES_MAX);
 
 /// A part of [`BODIES_BYTES`], given back when the body is dropped.
 #[derive(Debug, Default)]
@@ -60,6 +68,7 @@ pub(crate) struct Body {
     bytes: Bytes,
     is_json: bool,
     _share: Share,
+    _turn: Option<SemaphorePermit<'static>>,
 }
 
 /// Whether the length that a request announces is over the limit.
@@ -129,7 +138,13 @@ impl FromRequest<App> for Body {
                 return Err(error);
             }
         };
-        Ok(Self { bytes, is_json, _share: share })
+        let turn = if bytes.len() < HUGE_BODY_BYTES {
+            None
+        } else {
+            // The semaphore is never closed.
+            HUGE_BODIES.acquire().await.ok()
+        };
+        Ok(Self { bytes, is_json, _share: share, _turn: turn })
     }
 }
 

@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use floe_core::limits::METADATA_LEVELS_MAX;
 use floe_core::{
     CustomerId, CustomerRef, EventSource, Metadata, NewEvent, Number, OrganizationId, Sequence,
     Timestamp, Value,
@@ -243,9 +244,6 @@ const TAG_TEXT: u8 = 7;
 const TAG_ARRAY: u8 = 8;
 const TAG_OBJECT: u8 = 9;
 
-/// Deeper values are refused on reading: nothing that can be ingested nests more than twice.
-const VALUE_LEVELS_MAX: usize = 64;
-
 /// Appends a value: a tag, then what it needs.
 pub(super) fn encode_value(value: &Value<'_>, out: &mut Vec<u8>) {
     match value {
@@ -365,7 +363,7 @@ impl<'a> Reader<'a> {
     }
 
     fn value(&mut self, level: usize) -> Result<Value<'a>> {
-        if level > VALUE_LEVELS_MAX {
+        if level > METADATA_LEVELS_MAX {
             return Err(DecodeError("a value nests too deep"));
         }
         Ok(match self.byte()? {
