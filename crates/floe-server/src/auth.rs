@@ -4,8 +4,9 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
-use floe_api::errors::{self, ErrorClass, Errors, Loc};
+use floe_api::errors::{self, ErrorClass, Errors, Loc, ValidationFailure, Violation};
 use floe_api::json::Json;
+use floe_api::meter::organization_token_error;
 use floe_core::{OrganizationId, Scope};
 use floe_store::embedded::token_hash;
 use floe_store::port::{AccessToken, Catalog as _, Organizations};
@@ -173,47 +174,23 @@ impl<N> Caller<N> {
         let loc = body_loc.key("organization_id");
         match (self.organization(), in_body) {
             (Some(id), None) => Ok(id),
-            (Some(_), Some(given)) => Err(organization_token_error(&loc, given)),
-            (None, None) => {
+            (Some(_), Some(given)) => {
                 let mut errors = Errors::new();
-                errors.push(&loc, errors::missing(), body);
-                Err(errors
-                    .into_result(ErrorClass::RequestValidationError)
-                    .map_or_else(ApiError::from, |()| ApiError::NotFound))
+                organization_token_error(&body_loc, given, &mut errors);
+                errors.into_result(ErrorClass::PolarRequestValidationError)?;
+                // There was an error: this is not reached.
+                Err(ApiError::NotFound)
             }
+            (None, None) => Err(ValidationFailure::schema(&loc, errors::missing(), body).into()),
             (None, Some(given)) => {
                 let id = OrganizationId(given);
                 if app.store.organization(id).is_some() {
                     return Ok(id);
                 }
-                Err(business(
-                    &loc,
-                    "organization_id",
-                    "Organization not found.",
-                    &given.to_string(),
-                ))
+                let violation = Violation::plain("organization_id", "Organization not found.");
+                let input = Json::Str(given.to_string().into());
+                Err(ValidationFailure::business(&loc, violation, &input).into())
             }
         }
     }
-}
-
-/// A refusal by a business rule: no `ctx`.
-pub(crate) fn business(
-    loc: &Loc<'_>,
-    kind: &'static str,
-    msg: &'static str,
-    input: &str,
-) -> ApiError {
-    let violation = errors::Violation::plain(kind, msg);
-    errors::ValidationFailure::business(loc, violation, &Json::Str(input.into())).into()
-}
-
-/// An organization's token names an organization, even its own (contract section 1.14).
-pub(crate) fn organization_token_error(loc: &Loc<'_>, given: uuid::Uuid) -> ApiError {
-    business(
-        loc,
-        "organization_token",
-        "Setting organization_id is disallowed when using an organization token.",
-        &given.to_string(),
-    )
 }

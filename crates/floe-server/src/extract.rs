@@ -23,10 +23,11 @@ use crate::error::ApiError;
 const BODY_PAUSE_MAX: Duration = Duration::from_secs(20);
 /// Time for a whole body.
 const BODY_TIME_MAX: Duration = Duration::from_secs(120);
-/// Bytes of a body that is refused which are still read, and the silence in it that ends this: a
-/// client that is cut off while it sends never reads why.
+/// Bytes of a body that is refused which are still read, and the silence in it and the time that
+/// end this: a client that is cut off while it sends never reads why.
 const REFUSED_BYTES_MAX: usize = 4 * BODY_BYTES_MAX;
 const REFUSED_PAUSE_MAX: Duration = Duration::from_millis(500);
+const REFUSED_TIME_MAX: Duration = Duration::from_secs(10);
 /// Bytes of all bodies together; while there are more, further ones are refused.
 const BODIES_BYTES_MAX: usize = 512 * 1024 * 1024;
 /// Bodies from here on are parsed beside the threads that serve connections.
@@ -79,13 +80,17 @@ pub(crate) fn is_too_large(headers: &HeaderMap) -> bool {
 
 /// Reads what a client goes on sending of a body that is refused, within bounds.
 pub(crate) async fn discard(mut body: axum::body::Body) {
-    let mut bytes = 0;
-    while bytes <= REFUSED_BYTES_MAX {
-        match tokio::time::timeout(REFUSED_PAUSE_MAX, body.frame()).await {
-            Ok(Some(Ok(frame))) => bytes += frame.data_ref().map_or(0, Bytes::len),
-            _ => return,
+    let read = async {
+        let mut bytes = 0;
+        while bytes <= REFUSED_BYTES_MAX {
+            match tokio::time::timeout(REFUSED_PAUSE_MAX, body.frame()).await {
+                Ok(Some(Ok(frame))) => bytes += frame.data_ref().map_or(0, Bytes::len),
+                _ => return,
+            }
         }
-    }
+    };
+    // Whether it ended or not: the answer is the same.
+    let _ = tokio::time::timeout(REFUSED_TIME_MAX, read).await;
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

@@ -105,10 +105,17 @@ fn position(length: usize) -> u32 {
 #[derive(Debug)]
 struct Shape {
     fields: Vec<Field>,
-    rows: Vec<Row>,
+    /// How many events it has: the length of each column.
+    len: u32,
 }
 
 impl Shape {
+    /// The position of an event that was just put into the columns.
+    fn next_position(&mut self) -> u32 {
+        self.len += 1;
+        self.len - 1
+    }
+
     /// The metadata of an event that is kept encoded. The bytes are our own, so they decode.
     fn encoded_metadata(&self, position: usize) -> Metadata<'_> {
         match self.fields.first() {
@@ -212,7 +219,7 @@ impl Chunk {
                 self.bytes += text.len() + 48;
             }
         }
-        let (shape, position) = self.push_metadata(row, &event.metadata);
+        let (shape, position) = self.push_metadata(&event.metadata);
         self.shape_of.push(shape);
         self.position_of.push(position);
     }
@@ -249,7 +256,7 @@ impl Chunk {
         code
     }
 
-    fn push_metadata(&mut self, row: Row, metadata: &Metadata<'_>) -> (u32, u32) {
+    fn push_metadata(&mut self, metadata: &Metadata<'_>) -> (u32, u32) {
         let mut leaves = Vec::new();
         let mut path = Vec::new();
         collect_leaves(metadata, &mut path, &mut leaves);
@@ -262,18 +269,17 @@ impl Chunk {
                 let fields = leaves.iter().map(Leaf::new_field).collect();
                 self.add_shape(signature, fields)
             }
-            None => return self.push_encoded(row, metadata),
+            None => return self.push_encoded(metadata),
         };
         let shape = &mut self.shapes[code as usize];
         for (field, leaf) in shape.fields.iter_mut().zip(&leaves) {
             self.bytes += 8;
             field.column.push(leaf.value, &mut self.strings, &mut self.bytes);
         }
-        shape.rows.push(row);
-        (code, position(shape.rows.len() - 1))
+        (code, shape.next_position())
     }
 
-    fn push_encoded(&mut self, row: Row, metadata: &Metadata<'_>) -> (u32, u32) {
+    fn push_encoded(&mut self, metadata: &Metadata<'_>) -> (u32, u32) {
         // No leaf signs itself as an empty path.
         const SIGNATURE: &[u8] = b"encoded";
         let code = match self.shape_codes.get(SIGNATURE) {
@@ -290,15 +296,14 @@ impl Chunk {
         if let Some(Field { column: Column::Encoded(values), .. }) = shape.fields.first_mut() {
             values.push(encoded.into_boxed_slice());
         }
-        shape.rows.push(row);
-        (code, position(shape.rows.len() - 1))
+        (code, shape.next_position())
     }
 
     fn add_shape(&mut self, signature: Vec<u8>, fields: Vec<Field>) -> u32 {
         let code = position(self.shapes.len());
         self.bytes += 2 * signature.len() + 128 + 96 * fields.len();
         self.shape_codes.insert(signature.into_boxed_slice(), code);
-        self.shapes.push(Shape { fields, rows: Vec::new() });
+        self.shapes.push(Shape { fields, len: 0 });
         code
     }
 

@@ -77,6 +77,27 @@ fn a_client_that_sends_all_of_a_body_over_the_limit_reads_why_it_is_refused() {
 }
 
 #[test]
+fn a_client_that_drips_a_body_over_the_limit_is_let_go() {
+    let api = organization();
+    let mut stream = TcpStream::connect(api.address).unwrap();
+    let framing = format!("Content-Length: {}\r\n", 12 * MIB);
+    stream.write_all(head(&api, &framing).as_bytes()).unwrap();
+    let mut drops = stream.try_clone().unwrap();
+    // A drop is never long in coming, so that only the whole time can end it.
+    let dripping = std::thread::spawn(move || {
+        for _ in 0..300 {
+            if drops.write_all(b" ").is_err() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    });
+    let answer = read_all(&mut stream, Duration::from_secs(20));
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+    dripping.join().unwrap();
+}
+
+#[test]
 fn a_chunked_body_within_the_limit_is_read() {
     let api = organization();
     let body = r#"{"events":[{"name":"e","external_customer_id":"c"}]}"#;
