@@ -4,6 +4,7 @@ mod catalog;
 mod chunk;
 mod codec;
 mod committer;
+pub mod fs;
 pub mod journal;
 mod query;
 mod tail;
