@@ -24,11 +24,14 @@ pub enum StoreError {
     /// Too much is waiting to be written; nothing of this request was stored.
     #[error("too many events are waiting to be written")]
     Busy,
-    /// The events in memory reached their limit; nothing of this request was stored.
-    #[error("the events in memory reached their limit of {limit_bytes} bytes")]
+    /// The events in memory reached their limit and cannot be sealed; nothing of this request was
+    /// stored.
+    #[error("the events in memory reached their limit of {limit_bytes} bytes: {why}")]
     Full {
         /// The limit.
         limit_bytes: usize,
+        /// Why they cannot be sealed.
+        why: String,
     },
     /// A write or sync failed, so nothing can be accepted until a restart. Of this request, what
     /// was not acknowledged may or may not be there after it.
@@ -37,6 +40,9 @@ pub enum StoreError {
     /// The catalog failed.
     #[error("the catalog cannot be written")]
     Catalog(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Stored data cannot be read: a file is not what was written, or the disk fails.
+    #[error("{0}")]
+    Damaged(String),
     /// Stored data cannot be read, or the folder is not ours to open.
     #[error("{0}")]
     Open(String),

@@ -113,6 +113,8 @@ pub(super) enum FolderKey {
     RootTokenHash,
     /// Number of the highest journal file that was put to use, little-endian u64.
     JournalFiles,
+    /// There if the folder has a manifest.
+    HasManifest,
 }
 
 impl FolderKey {
@@ -122,6 +124,7 @@ impl FolderKey {
             Self::IdKey => "id_key",
             Self::RootTokenHash => "root_token_hash",
             Self::JournalFiles => "journal_files",
+            Self::HasManifest => "has_manifest",
         }
     }
 }

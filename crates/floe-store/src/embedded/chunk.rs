@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use floe_core::{CustomerRef, EventSource, Metadata, NewEvent, Number, Sequence, Timestamp, Value};
 
 use super::codec;
+use super::segment::ColumnCounts;
 
 /// Rows of a chunk; then it is frozen. Readers hold a lock while they scan the unfrozen one, so
 /// this bounds how long they can keep the committer waiting.
@@ -97,7 +98,7 @@ impl Strings {
 }
 
 /// Sizes within a chunk fit 32 bits: it is frozen long before.
-fn position(length: usize) -> u32 {
+pub(super) fn position(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
 }
 
@@ -114,6 +115,11 @@ impl Shape {
     fn next_position(&mut self) -> u32 {
         self.len += 1;
         self.len - 1
+    }
+
+    /// Whether its events keep their metadata encoded.
+    fn is_encoded(&self) -> bool {
+        self.fields.first().is_some_and(|field| field.path.is_empty())
     }
 
     /// The metadata of an event that is kept encoded. The bytes are our own, so they decode.
@@ -322,6 +328,19 @@ impl Chunk {
         self.shape_of[row as usize] as usize
     }
 
+    /// Adds which paths and kinds its events have.
+    pub(super) fn count_columns(&self, counts: &mut ColumnCounts) {
+        for shape in &self.shapes {
+            if shape.is_encoded() {
+                let all = 0..shape.len as usize;
+                all.for_each(|position| counts.add_event(&shape.encoded_metadata(position)));
+            } else if shape.len > 0 {
+                let fields: Vec<usize> = (0..shape.fields.len()).collect();
+                counts.add_events(u64::from(shape.len), &self.object(shape, 0, &fields, 0));
+            }
+        }
+    }
+
     /// The customers that occur, by code.
     pub(super) fn customers(&self) -> &[CustomerRef<'static>] {
         &self.customer_values
@@ -428,7 +447,7 @@ impl Chunk {
     pub(super) fn metadata(&self, row: Row) -> Metadata<'_> {
         let shape = &self.shapes[self.shape_of(row)];
         let position = self.position_of[row as usize] as usize;
-        if shape.fields.first().is_some_and(|field| field.path.is_empty()) {
+        if shape.is_encoded() {
             return shape.encoded_metadata(position);
         }
         let all: Vec<usize> = (0..shape.fields.len()).collect();

@@ -20,8 +20,11 @@ use floe_core::{
 use tokio::sync::oneshot;
 
 use super::codec::{self, EncodedEvents};
+use super::describe;
 use super::journal::Journal;
-use super::query::{self, SharedTail, read};
+use super::maintain::{Maintainer, SealJob, Tails};
+use super::query;
+use super::view::{SealedReader, SharedTail, View, read};
 use crate::port::{IngestReport, Result, StoreError};
 
 /// Requests that may wait to be written; further ones are refused.
@@ -46,6 +49,7 @@ fn memory_bytes(events: &EncodedEvents) -> usize {
 enum Command {
     Ingest(Ingest),
     Reset(Reset),
+    Seal(oneshot::Sender<()>),
     Close,
 }
 
@@ -71,6 +75,7 @@ struct Reset {
 pub(super) struct Committer {
     sender: SyncSender<Command>,
     shared: Arc<Shared>,
+    maintainer: Arc<Maintainer>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -95,35 +100,59 @@ impl Shared {
         metrics::gauge!("floe_tail_bytes").set(total as f64);
     }
 
+    /// Notes that events were sealed, and are no longer in memory.
+    pub(super) fn remove_tail_bytes(&self, bytes: usize) {
+        let total = self.tail_bytes.fetch_sub(bytes, Ordering::Relaxed) - bytes;
+        #[expect(clippy::cast_precision_loss, reason = "a gauge is an f64")]
+        metrics::gauge!("floe_tail_bytes").set(total as f64);
+    }
+
     /// Why writing stopped, if it did.
     pub(super) fn poisoned(&self) -> Option<&str> {
         self.poisoned.get().map(String::as_str)
     }
 }
 
+/// What the committer works with.
+#[derive(Debug)]
+pub(super) struct Parts {
+    pub(super) journal: Journal,
+    /// The next event's sequence number.
+    pub(super) next: Sequence,
+    /// When the last event was ingested.
+    pub(super) last_ingested_at: Timestamp,
+    pub(super) clock: fn() -> Timestamp,
+    pub(super) shared: Arc<Shared>,
+    pub(super) tails: Arc<Tails>,
+    pub(super) reader: Arc<SealedReader>,
+    pub(super) maintainer: Arc<Maintainer>,
+    /// Estimated bytes of events in memory from which on they are sealed, and from which on
+    /// further ones wait for that.
+    pub(super) seal_bytes: usize,
+    pub(super) tail_bytes_max: usize,
+    /// As many events in memory are sealed, however few bytes they have.
+    pub(super) seal_events: u64,
+    /// Events before this one are sealed or being sealed.
+    pub(super) set_aside: Sequence,
+}
+
 impl Committer {
     /// Starts the thread, behind a journal that was just recovered.
-    pub(super) fn start(
-        journal: Journal,
-        next: Sequence,
-        last_ingested_at: Timestamp,
-        clock: fn() -> Timestamp,
-        shared: Arc<Shared>,
-    ) -> std::io::Result<Self> {
+    pub(super) fn start(parts: Parts) -> std::io::Result<Self> {
         let (sender, receiver) = sync_channel(WAITING_REQUESTS_MAX);
         metrics::gauge!("floe_writing_stopped").set(0.0);
-        let mut thread =
-            Thread { journal, next, last_ingested_at, clock, shared: Arc::clone(&shared) };
+        let (shared, maintainer) = (Arc::clone(&parts.shared), Arc::clone(&parts.maintainer));
+        let mut thread = Thread(parts);
         let thread =
             std::thread::Builder::new().name("floe-committer".into()).spawn(move || {
-                let _guard = PanicGuard(Arc::clone(&thread.shared));
+                let _guard = PanicGuard(Arc::clone(&thread.0.shared));
                 thread.run(&receiver);
-                match thread.journal.close() {
+                match thread.0.journal.close() {
                     Ok(()) => tracing::debug!("the journal was closed"),
                     Err(error) => tracing::error!(%error, "the journal was not closed cleanly"),
                 }
             })?;
-        Ok(Self { sender, shared, thread: Mutex::new(Some(thread)) })
+        Ok(Self { sender, shared, maintainer, thread: Mutex::new(Some(thread)) })
     }
 
     /// Hands events over; the answer comes when they are durable and visible.
@@ -138,8 +167,10 @@ impl Committer {
         let bytes = memory_bytes(&events);
         let waiting = self.shared.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
         let (reply, answer) = oneshot::channel();
-        let refused = if self.shared.tail_bytes() + waiting + bytes > tail_bytes_max {
-            Err(StoreError::Full { limit_bytes: tail_bytes_max })
+        // Events in memory that cannot be sealed must not take all of it.
+        let is_full = self.shared.tail_bytes() + waiting + bytes > tail_bytes_max;
+        let refused = if is_full && let Some(why) = self.maintainer.progress.failed() {
+            Err(StoreError::Full { limit_bytes: tail_bytes_max, why })
         } else if waiting > 0 && waiting + bytes > WAITING_BYTES_MAX {
             Err(StoreError::Busy)
         } else {
@@ -162,6 +193,13 @@ impl Committer {
     ) -> Result<oneshot::Receiver<Result<()>>> {
         let (reply, answer) = oneshot::channel();
         self.send(Command::Reset(Reset { organization, tail, customer, meter, reply }))?;
+        Ok(answer)
+    }
+
+    /// Asks to seal all events in memory; the answer comes when that is done, or has failed.
+    pub(super) fn seal(&self) -> Result<oneshot::Receiver<()>> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Command::Seal(reply))?;
         Ok(answer)
     }
 
@@ -211,13 +249,7 @@ pub(super) fn stopped() -> StoreError {
     StoreError::Poisoned("the committer has stopped".to_owned())
 }
 
-struct Thread {
-    journal: Journal,
-    next: Sequence,
-    last_ingested_at: Timestamp,
-    clock: fn() -> Timestamp,
-    shared: Arc<Shared>,
-}
+struct Thread(Parts);
 
 /// An [`Ingest`] whose duplicates are known.
 struct Checked {
@@ -245,6 +277,12 @@ impl Thread {
                         bytes = 0;
                         self.reset(reset);
                     }
+                    Command::Seal(reply) => {
+                        self.commit(std::mem::take(&mut group));
+                        bytes = 0;
+                        self.seal_all();
+                        let _ = reply.send(());
+                    }
                     Command::Close => {
                         self.commit(group);
                         return;
@@ -260,7 +298,7 @@ impl Thread {
 
     /// The time of the next record: that of the clock, but never before an earlier record.
     fn time(&self) -> Timestamp {
-        (self.clock)().max(self.last_ingested_at)
+        (self.0.clock)().max(self.0.last_ingested_at)
     }
 
     /// Writes the events of a group of requests as one record, shows them and answers.
@@ -270,7 +308,11 @@ impl Thread {
         }
         let began = Instant::now();
         let ingested_at = self.time();
-        let group = check_duplicates(group, ingested_at);
+        let group = self.check_duplicates(group, ingested_at);
+        let group = match group {
+            Ok(group) => group,
+            Err((group, error)) => return self.refuse(group, &error),
+        };
         let inserted: usize = group.iter().map(|checked| checked.inserted).sum();
         let written = if inserted == 0 { Ok(()) } else { self.write(&group, ingested_at) };
         let waited: usize = group.iter().map(|checked| memory_bytes(&checked.request.events)).sum();
@@ -282,10 +324,64 @@ impl Thread {
             // A client that went away needs no answer.
             let _ = checked.request.reply.send(answer);
         }
-        self.shared.waiting_bytes.fetch_sub(waited, Ordering::Relaxed);
+        self.0.shared.waiting_bytes.fetch_sub(waited, Ordering::Relaxed);
         metrics::histogram!("floe_commit_seconds").record(began.elapsed().as_secs_f64());
         #[expect(clippy::cast_precision_loss, reason = "a histogram is of f64")]
         metrics::histogram!("floe_commit_events").record(inserted as f64);
+        self.seal_if_due();
+    }
+
+    /// Sets the events in memory aside to be sealed if they are many, and lets go of journal files
+    /// whose events are sealed.
+    fn seal_if_due(&mut self) {
+        let progress = &self.0.maintainer.progress;
+        if self.0.shared.tail_bytes() >= self.0.tail_bytes_max {
+            // Those who wait for this commit's successors wait for room; unless sealing fails.
+            progress.wait();
+        }
+        let events = self.0.next.0 - self.0.set_aside.0;
+        let is_due =
+            self.0.shared.tail_bytes() >= self.0.seal_bytes || events >= self.0.seal_events;
+        if is_due && !progress.is_running() {
+            self.begin_sealing();
+        }
+    }
+
+    /// Seals all events, and waits for it.
+    fn seal_all(&mut self) {
+        let maintainer = Arc::clone(&self.0.maintainer);
+        maintainer.progress.wait();
+        if self.0.next > self.0.set_aside && !maintainer.progress.is_running() {
+            self.begin_sealing();
+            maintainer.progress.wait();
+        }
+    }
+
+    fn begin_sealing(&mut self) {
+        let memtables: Vec<_> = {
+            let tails = self.0.tails.read().unwrap_or_else(PoisonError::into_inner);
+            let begin = |(id, tail): (&OrganizationId, &Arc<SharedTail>)| {
+                let memtable =
+                    tail.write().unwrap_or_else(PoisonError::into_inner).begin_sealing()?;
+                Some((*id, Arc::clone(tail), memtable))
+            };
+            tails.iter().filter_map(begin).collect()
+        };
+        self.0.set_aside = self.0.next;
+        self.0.maintainer.seal(SealJob {
+            end: self.0.next,
+            last_ingested_at: self.0.last_ingested_at,
+            journal_file: self.0.journal.files(),
+            memtables,
+        });
+    }
+
+    /// Answers that nothing of these requests was stored.
+    fn refuse(&self, group: Vec<Ingest>, error: &StoreError) {
+        for request in group {
+            self.0.shared.waiting_bytes.fetch_sub(memory_bytes(&request.events), Ordering::Relaxed);
+            let _ = request.reply.send(Err(StoreError::Damaged(error.to_string())));
+        }
     }
 
     /// Appends a record with the kept events and syncs it.
@@ -294,11 +390,11 @@ impl Thread {
         group: &[Checked],
         ingested_at: Timestamp,
     ) -> std::result::Result<(), String> {
-        if let Some(why) = self.shared.poisoned() {
+        if let Some(why) = self.0.shared.poisoned() {
             return Err(why.to_owned());
         }
         let mut head = Vec::with_capacity(32);
-        codec::put_payload_head(self.next, ingested_at, &mut head);
+        codec::put_payload_head(self.0.next, ingested_at, &mut head);
         let mut heads = Vec::with_capacity(group.len());
         for checked in group {
             let mut head = Vec::with_capacity(20);
@@ -311,16 +407,16 @@ impl Thread {
             payload.push(head);
             payload.extend(checked.keep.iter().map(|run| checked.request.events.run(run.clone())));
         }
-        self.journal.append(&payload).map_err(|error| {
+        self.0.journal.append(&payload).map_err(|error| {
             let why = describe(&error);
             tracing::error!(error = %why, "writing events failed; no more are accepted");
-            let _ = self.shared.poisoned.set(why.clone());
+            let _ = self.0.shared.poisoned.set(why.clone());
             metrics::gauge!("floe_writing_stopped").set(1.0);
             why
         })?;
-        self.last_ingested_at = ingested_at;
+        self.0.last_ingested_at = ingested_at;
         #[expect(clippy::cast_precision_loss, reason = "a gauge is an f64")]
-        metrics::gauge!("floe_journal_bytes").set(self.journal.bytes() as f64);
+        metrics::gauge!("floe_journal_bytes").set(self.0.journal.bytes() as f64);
         Ok(())
     }
 
@@ -332,13 +428,13 @@ impl Thread {
             let before = tail.bytes();
             for index in keep.iter().cloned().flatten() {
                 match codec::decode_event(request.events.event(index)) {
-                    Ok(event) => tail.push(self.next, ingested_at, &event),
+                    Ok(event) => tail.push(self.0.next, ingested_at, &event),
                     // It was encoded by this process a moment ago.
                     Err(error) => tracing::error!(%error, "an event cannot be shown"),
                 }
-                self.next.0 += 1;
+                self.0.next.0 += 1;
             }
-            self.shared.add_tail_bytes(tail.bytes().saturating_sub(before));
+            self.0.shared.add_tail_bytes(tail.bytes().saturating_sub(before));
         }
         let report = IngestReport {
             inserted: *inserted as u64,
@@ -352,8 +448,15 @@ impl Thread {
     fn reset(&mut self, reset: Reset) {
         let Reset { organization, tail, customer, meter, reply } = reset;
         // Later than everything before it, so that the window it opens holds nothing of that.
-        let at = (self.clock)().max(self.last_ingested_at.next());
-        let windows = query::customer_meters(Some(&tail), &[&customer], &[&meter]);
+        let at = (self.0.clock)().max(self.0.last_ingested_at.next());
+        let view = View { organization, tail: &tail, reader: &self.0.reader };
+        let windows = match query::customer_meters(Some(view), &[&customer], &[&meter]) {
+            Ok(windows) => windows,
+            Err(error) => {
+                let _ = reply.send(Err(error));
+                return;
+            }
+        };
         let carried = windows
             .iter()
             .flatten()
@@ -377,42 +480,72 @@ impl Thread {
         });
         let _ = reply.send(written);
     }
-}
 
-/// Decides which events are new: an external id counts once, in the order of the requests.
-fn check_duplicates(group: Vec<Ingest>, now: Timestamp) -> Vec<Checked> {
-    let mut checked: Vec<Checked> = group
-        .into_iter()
-        .map(|mut request| {
-            if request.stamp {
-                request.events.stamp(now);
-            }
-            Checked { request, keep: Vec::new(), inserted: 0 }
-        })
-        .collect();
-    let mut decisions = Vec::with_capacity(checked.len());
-    let mut in_group: HashSet<(OrganizationId, &[u8])> = HashSet::new();
-    for Checked { request, .. } in &checked {
-        let tail = read(&request.tail);
+    /// Decides which events are new: an external id counts once, in the order of the requests.
+    fn check_duplicates(
+        &self,
+        mut group: Vec<Ingest>,
+        now: Timestamp,
+    ) -> std::result::Result<Vec<Checked>, (Vec<Ingest>, StoreError)> {
+        for request in group.iter_mut().filter(|request| request.stamp) {
+            request.events.stamp(now);
+        }
+        let decisions = {
+            let mut in_group: HashSet<(OrganizationId, &[u8])> = HashSet::new();
+            let decide = |request| self.new_events(request, &mut in_group);
+            group.iter().map(decide).collect::<Result<Vec<_>>>()
+        };
+        match decisions {
+            Ok(decisions) => Ok(group
+                .into_iter()
+                .zip(decisions)
+                .map(|(request, keep)| {
+                    let inserted = keep.iter().map(ExactSizeIterator::len).sum();
+                    Checked { request, keep, inserted }
+                })
+                .collect()),
+            Err(error) => Err((group, error)),
+        }
+    }
+
+    /// Runs of the events of a request that are new, also to the requests before it.
+    fn new_events<'r>(
+        &self,
+        request: &'r Ingest,
+        in_group: &mut HashSet<(OrganizationId, &'r [u8])>,
+    ) -> Result<Vec<Range<usize>>> {
+        let organization = request.organization;
+        let view = View { organization, tail: &request.tail, reader: &self.0.reader };
+        let (in_memory, sealed) = {
+            let tail = read(&request.tail);
+            let known = |index| {
+                request
+                    .events
+                    .external_id(index)
+                    .is_some_and(|id| tail.by_external_id(id).is_some())
+            };
+            ((0..request.events.len()).map(known).collect::<Vec<bool>>(), tail.sealed())
+        };
         let mut keep: Vec<Range<usize>> = Vec::new();
-        for index in 0..request.events.len() {
-            let is_new = request.events.external_id(index).is_none_or(|external_id| {
-                tail.by_external_id(external_id).is_none()
-                    && in_group.insert((request.organization, external_id))
-            });
+        for (index, in_memory) in in_memory.into_iter().enumerate() {
+            let is_new = match request.events.external_id(index) {
+                None => true,
+                Some(_) if in_memory => false,
+                Some(external_id) => {
+                    // Encoded by us, so it is UTF-8.
+                    let text = str::from_utf8(external_id).unwrap_or_default();
+                    in_group.insert((organization, external_id))
+                        && view.sealed_by_external_id(&sealed, text)?.is_none()
+                }
+            };
             match keep.last_mut() {
                 Some(run) if is_new && run.end == index => run.end += 1,
                 _ if is_new => keep.push(index..index + 1),
                 _ => {}
             }
         }
-        decisions.push(keep);
+        Ok(keep)
     }
-    for (checked, keep) in checked.iter_mut().zip(decisions) {
-        checked.inserted = keep.iter().map(ExactSizeIterator::len).sum();
-        checked.keep = keep;
-    }
-    checked
 }
 
 /// A `meter.credited` event (semantics section 12).
@@ -451,16 +584,4 @@ fn system_event<'e>(
         external_member_id: None,
         metadata: Metadata::from_distinct(metadata),
     }
-}
-
-/// An error and all its causes, in one line.
-fn describe(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

@@ -4,10 +4,16 @@ mod catalog;
 mod chunk;
 mod codec;
 mod committer;
+mod dedup;
 pub mod fs;
 pub mod journal;
+mod maintain;
+mod manifest;
 mod query;
+mod rows;
+mod segment;
 mod tail;
+mod view;
 
 use std::collections::HashMap;
 use std::fs::{File, TryLockError};
@@ -23,10 +29,16 @@ use sha2::{Digest as _, Sha256};
 
 use self::catalog::{EmbeddedCatalog, FolderKey};
 use self::codec::EncodedEvents;
-use self::committer::{Committer, Shared};
+use self::committer::{Committer, Parts, Shared};
+use self::dedup::DedupIndex;
+use self::fs::{Fs, RealFs};
 use self::journal::{Journal, JournalIdentity, JournalOptions};
-use self::query::{SharedTail, read};
-use self::tail::OrganizationTail;
+use self::maintain::{Maintainer, Maintenance, SealOptions, Tails, segment_path};
+use self::manifest::Manifest;
+use self::rows::Rows;
+use self::segment::{Batch, Segment};
+use self::tail::{OrganizationTail, Sealed};
+use self::view::{BatchCache, SealedReader, SharedTail, View, read, unreadable};
 use crate::port::{
     AccessToken, Catalog, CustomerMeterRow, CustomerPatch, CustomerQuery, CustomerRefusal,
     CustomerSort, Direction, EventAddress, EventLabel, EventQuery, EventRow, EventStore,
@@ -39,15 +51,34 @@ use crate::sort::{SortKey, sorted_page};
 /// How to open a data folder.
 #[derive(Debug, Clone)]
 pub struct EmbeddedOptions {
-    /// Estimated bytes of events in memory from which on no more are accepted.
+    /// Estimated bytes of events in memory: from a quarter of it on they are sealed into segments,
+    /// at all of it further ones wait until that is done.
     pub tail_bytes_max: usize,
+    /// As many events in memory are sealed, however few bytes they have.
+    pub seal_events: u64,
+    /// Columns of metadata that a segment has at most; what has none stands in its JSON column.
+    pub segment_columns_max: usize,
+    /// Events of a segment that is not merged any further.
+    pub segment_events_max: u64,
+    /// Bytes of memory for parts of segments that were read lately.
+    pub cache_bytes_max: usize,
+    /// The disk.
+    pub fs: Arc<dyn Fs>,
     /// The present, UTC.
     pub clock: fn() -> Timestamp,
 }
 
 impl Default for EmbeddedOptions {
     fn default() -> Self {
-        Self { tail_bytes_max: 4 << 30, clock: system_time }
+        Self {
+            tail_bytes_max: 256 << 20,
+            seal_events: 1_000_000,
+            segment_columns_max: 512,
+            segment_events_max: 4_000_000,
+            cache_bytes_max: 64 << 20,
+            fs: Arc::new(RealFs),
+            clock: system_time,
+        }
     }
 }
 
@@ -69,8 +100,11 @@ pub struct EmbeddedStore(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     catalog: Arc<EmbeddedCatalog>,
-    tails: RwLock<HashMap<OrganizationId, Arc<SharedTail>>>,
+    tails: Arc<Tails>,
+    reader: Arc<SealedReader>,
+    // Dropped in this order: the committer hands work to the maintainer.
     committer: Committer,
+    maintainer: Arc<Maintainer>,
     shared: Arc<Shared>,
     cipher: IdCipher,
     options: EmbeddedOptions,
@@ -171,6 +205,98 @@ struct OpenCatalog {
     is_new: bool,
 }
 
+/// Reads the manifest of a folder, or makes that of a folder without segments: a new one, or one
+/// that a Floe wrote which knew only the journal.
+fn open_manifest(
+    folder: &Path,
+    catalog: &EmbeddedCatalog,
+    folder_id: [u8; 16],
+    fs: &dyn Fs,
+) -> Result<Manifest> {
+    let failed = |error: &dyn std::error::Error| StoreError::Open(describe(error));
+    let manifest = match Manifest::read(fs, folder).map_err(|error| failed(&error))? {
+        Some(manifest) => manifest,
+        None if catalog.folder_value(FolderKey::HasManifest)?.is_some() => {
+            return Err(StoreError::Open(format!(
+                "the manifest in {} is missing; restore it from a backup",
+                folder.join("manifest").display()
+            )));
+        }
+        None => {
+            let manifest = Manifest::new(folder_id);
+            manifest.write(fs, folder).map_err(|error| failed(&error))?;
+            manifest
+        }
+    };
+    if manifest.folder_id.into_bytes() != folder_id {
+        return Err(StoreError::Open(format!(
+            "the manifest in {} belongs to another data folder",
+            folder.join("manifest").display()
+        )));
+    }
+    if let Some(fault) = manifest.fault() {
+        return Err(StoreError::Open(format!("the manifest contradicts itself: {fault}")));
+    }
+    catalog.set_folder_value(FolderKey::HasManifest, &[1])?;
+    maintain::remove_leftovers(fs, folder, &manifest)
+        .map_err(|error| open_failed(&folder.join("segments"), &error))?;
+    Ok(manifest)
+}
+
+/// Opens the segments that a manifest names.
+fn open_segments(
+    folder: &Path,
+    manifest: &Manifest,
+    fs: &dyn Fs,
+) -> Result<HashMap<OrganizationId, OrganizationTail>> {
+    let mut tails = HashMap::new();
+    for of in &manifest.organizations {
+        let organization = OrganizationId(of.id);
+        let open = |meta: &segment::SegmentMeta| {
+            let path = segment_path(folder, organization, meta.id);
+            Segment::open(fs, &path, meta.clone()).map(Arc::new)
+        };
+        let segments = of
+            .segments
+            .iter()
+            .map(open)
+            .collect::<std::result::Result<Vec<_>, _>>()
+            .map_err(|error| StoreError::Open(describe(&error)))?;
+        let mut tail = OrganizationTail::new(Sealed { segments: segments.clone() });
+        for segment in &segments {
+            note_sealed(segment, &mut tail)?;
+        }
+        tails.insert(organization, tail);
+    }
+    Ok(tails)
+}
+
+/// Takes what is maintained beside the events from a segment.
+fn note_sealed(segment: &Arc<Segment>, tail: &mut OrganizationTail) -> Result<()> {
+    for (index, group) in segment.row_groups().iter().enumerate() {
+        let batch = Batch::of_group(segment, index);
+        let rows = Rows::Sealed(&batch);
+        for row in 0..group.rows {
+            let number = segment.meta.first_number + u64::from(group.start + row);
+            tail.note(number, rows.ingested_at(row), &rows.event(row));
+        }
+        batch.check().map_err(unreadable)?;
+    }
+    Ok(())
+}
+
+/// An error and all its causes, in one line.
+fn describe(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
 /// Puts a new root token's hash into a folder that no server has open.
 ///
 /// # Errors
@@ -207,9 +333,20 @@ impl EmbeddedStore {
                 StoreError::Open("catalog.db: JournalFiles has not 8 bytes".to_owned())
             })?),
         };
+        let manifest = open_manifest(folder, &catalog, folder_id, &*options.fs)?;
+        let sealed_end = Sequence(manifest.sealed_end);
+        let reader = Arc::new(SealedReader {
+            cipher: cipher.clone(),
+            dedup: DedupIndex::default(),
+            batches: BatchCache::new(options.cache_bytes_max),
+        });
         let shared = Arc::new(Shared::default());
-        let mut tails: HashMap<OrganizationId, OrganizationTail> = HashMap::new();
-        let (mut next, mut last) = (Sequence(0), Timestamp::MIN);
+        let mut tails = open_segments(folder, &manifest, &*options.fs)?;
+        let mut next = sealed_end;
+        let mut last = manifest
+            .last_ingested_micros
+            .and_then(Timestamp::from_micros)
+            .unwrap_or(Timestamp::MIN);
         let on_new_file = {
             let catalog = Arc::clone(&catalog);
             move |number: u64| {
@@ -226,10 +363,13 @@ impl EmbeddedStore {
             Box::new(on_new_file),
             |_, payload| {
                 codec::read_payload(payload, |organization, sequence, ingested_at, bytes| {
+                    if sequence < sealed_end {
+                        return Ok(());
+                    }
                     let event = codec::decode_event(bytes)?;
                     tails
                         .entry(organization)
-                        .or_insert_with(|| OrganizationTail::new(cipher.clone()))
+                        .or_insert_with(|| OrganizationTail::new(Sealed::default()))
                         .push(sequence, ingested_at, &event);
                     next = Sequence(sequence.0 + 1);
                     last = last.max(ingested_at);
@@ -244,15 +384,43 @@ impl EmbeddedStore {
             events: next.0,
             torn_bytes: report.torn.as_ref().map(|torn| torn.bytes),
         };
-        let committer = Committer::start(journal, next, last, options.clock, Arc::clone(&shared))
-            .map_err(|error| {
-            StoreError::Open(format!("no thread for the committer: {error}"))
-        })?;
         let tails = tails.into_iter().map(|(id, tail)| (id, Arc::new(RwLock::new(tail)))).collect();
+        let tails: Arc<Tails> = Arc::new(RwLock::new(tails));
+        let maintenance = Maintenance {
+            fs: Arc::clone(&options.fs),
+            folder: folder.to_owned(),
+            manifest: std::sync::Mutex::new(manifest),
+            tails: Arc::clone(&tails),
+            reader: Arc::clone(&reader),
+            shared: Arc::clone(&shared),
+            options: SealOptions {
+                columns_max: options.segment_columns_max,
+                segment_events_max: options.segment_events_max,
+            },
+        };
+        let no_thread = |error| StoreError::Open(format!("no thread for the store: {error}"));
+        let maintainer = Arc::new(Maintainer::start(Arc::new(maintenance)).map_err(no_thread)?);
+        let committer = Committer::start(Parts {
+            journal,
+            next,
+            last_ingested_at: last,
+            clock: options.clock,
+            shared: Arc::clone(&shared),
+            tails: Arc::clone(&tails),
+            reader: Arc::clone(&reader),
+            maintainer: Arc::clone(&maintainer),
+            seal_bytes: options.tail_bytes_max / 4,
+            tail_bytes_max: options.tail_bytes_max,
+            seal_events: options.seal_events,
+            set_aside: sealed_end,
+        })
+        .map_err(no_thread)?;
         let inner = Inner {
             catalog,
-            tails: RwLock::new(tails),
+            tails,
+            reader,
             committer,
+            maintainer,
             shared,
             cipher,
             options,
@@ -261,10 +429,26 @@ impl EmbeddedStore {
         Ok((Self(Arc::new(inner)), opened))
     }
 
+    /// Seals all events in memory into segments and merges those that are worth it; for tests and
+    /// tools, since both happen by themselves.
+    ///
+    /// # Errors
+    ///
+    /// If either fails.
+    pub async fn seal(&self) -> Result<()> {
+        let answer = self.0.committer.seal()?;
+        answer.await.map_err(|_| committer::stopped())?;
+        match self.0.maintainer.progress.failed() {
+            Some(why) => Err(StoreError::Damaged(why)),
+            None => Ok(()),
+        }
+    }
+
     /// Writes what waits, closes the journal and saves when tokens were last used. Later
     /// ingestion is refused; reads go on.
     pub fn close(&self) {
         self.0.committer.close();
+        self.0.maintainer.close();
         if let Err(error) = self.0.catalog.save_last_uses() {
             tracing::warn!(%error, "the last uses of tokens were not saved");
         }
@@ -313,8 +497,19 @@ impl EmbeddedStore {
             return tail;
         }
         let mut tails = self.0.tails.write().unwrap_or_else(PoisonError::into_inner);
-        let new = || Arc::new(RwLock::new(OrganizationTail::new(self.0.cipher.clone())));
+        let new = || Arc::new(RwLock::new(OrganizationTail::new(Sealed::default())));
         Arc::clone(tails.entry(organization).or_insert_with(new))
+    }
+
+    /// Calls `ask` with an organization's events, if it ever had any.
+    fn view<T>(
+        &self,
+        organization: OrganizationId,
+        ask: impl FnOnce(Option<View<'_>>) -> Result<T>,
+    ) -> Result<T> {
+        let tail = self.tail(organization);
+        let reader = &self.0.reader;
+        ask(tail.as_deref().map(|tail| View { organization, tail, reader }))
     }
 
     /// Runs what may wait for the disk or take long, beside the threads that serve connections.
@@ -398,15 +593,16 @@ impl EventStore for EmbeddedStore {
     ) -> Result<MeterQuantities> {
         self.blocking(move |store| {
             let directory = store.0.catalog.directory(organization);
-            Ok(query::quantities(store.tail(organization).as_deref(), &query, &directory))
+            store.view(organization, |view| query::quantities(view, &query, &directory))
         })
         .await
     }
 
     async fn meter_has_events(&self, meter: Arc<Meter>) -> Result<bool> {
         self.blocking(move |store| {
-            let tail = store.tail(meter.organization_id);
-            Ok(tail.is_some_and(|tail| query::meter_has_events(&tail, &meter)))
+            store.view(meter.organization_id, |view| {
+                view.map_or(Ok(false), |view| query::meter_has_events(view, &meter))
+            })
         })
         .await
     }
@@ -422,21 +618,36 @@ impl EventStore for EmbeddedStore {
             let searches: Vec<_> = searches
                 .into_iter()
                 .zip(&tails)
-                .filter_map(|((id, query), tail)| Some((id, tail.as_deref()?, query)))
+                .filter_map(|((organization, query), tail)| {
+                    let (tail, reader) = (tail.as_deref()?, &*store.0.reader);
+                    Some((View { organization, tail, reader }, query))
+                })
                 .collect();
-            Ok(query::list_events(&searches, page, direction))
+            query::list_events(&searches, page, direction)
         })
         .await
     }
 
     async fn event(&self, organizations: &Organizations, id: EventId) -> Result<Option<EventRow>> {
-        let found = self.0.catalog.organizations(organizations).iter().find_map(|organization| {
-            let tail = self.tail(organization.id)?;
-            let tail = read(&tail);
-            let number = tail.by_id(id)?;
-            Some(query::event_row(organization.id, &tail, number))
-        });
-        Ok(found)
+        // An id that is nobody's is known for it without a look at the disk.
+        if self.0.cipher.sequence(id).is_none() {
+            return Ok(None);
+        }
+        let organizations = self.0.catalog.organizations(organizations);
+        self.blocking(move |store| {
+            for organization in organizations {
+                let found = store.view(organization.id, |view| {
+                    let Some(view) = view else { return Ok(None) };
+                    let number = view.by_id(id)?;
+                    number.map(|number| query::event_row(view, number)).transpose()
+                })?;
+                if found.is_some() {
+                    return Ok(found);
+                }
+            }
+            Ok(None)
+        })
+        .await
     }
 
     async fn event_names(
@@ -445,8 +656,9 @@ impl EventStore for EmbeddedStore {
         query: NameQuery,
     ) -> Result<Vec<NameRow>> {
         self.blocking(move |store| {
-            let tail = store.tail(organization);
-            Ok(tail.map(|tail| query::names(organization, &tail, &query)).unwrap_or_default())
+            store.view(organization, |view| {
+                view.map_or(Ok(Vec::new()), |view| query::names(view, &query))
+            })
         })
         .await
     }
@@ -467,8 +679,8 @@ impl EventStore for EmbeddedStore {
         self.blocking(move |store| {
             let customers: Vec<&Customer> = customers.iter().map(|customer| &**customer).collect();
             let meters: Vec<&Meter> = meters.iter().map(|meter| &**meter).collect();
-            let windows =
-                query::customer_meters(store.tail(organization).as_deref(), &customers, &meters);
+            let windows = store
+                .view(organization, |view| query::customer_meters(view, &customers, &meters))?;
             let rows = |of: &Vec<query::Window>| of.iter().map(query::Window::row).collect();
             Ok(windows.iter().map(rows).collect())
         })

@@ -1,61 +1,30 @@
 //! Questions to one or more organizations' events.
 //!
-//! Frozen chunks are read without any lock; the chunk that still grows is read under the
-//! organization's lock, and is small (see `chunk::ROWS_MAX`). No reader waits for the disk.
+//! What a question means is `floe-core`'s; this finds the events that it is about and hands them
+//! over.
 
 use std::cell::OnceCell;
 use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::ops::ControlFlow;
-use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 use floe_core::{
     Accumulator, Aggregation, Credit, Customer, CustomerDirectory, CustomerKey, CustomerMeterUnits,
     CustomerRef, CustomerSelection, CustomerSlot, EVERYBODY, EventId, EventSource, Filter,
-    FilterClause, Measure, MetadataCondition, Meter, MeterQuantities, Number, OrganizationId,
-    Property, QuantityAccumulator, QuantityQuery, Sequence, Series, Timestamp, Value,
-    is_credit_or_reset,
+    FilterClause, Measure, MetadataCondition, Meter, MeterQuantities, Number, Property,
+    QuantityAccumulator, QuantityQuery, Sequence, Series, Timestamp, Value, is_credit_or_reset,
 };
 
-use super::chunk::{Chunk, Row, Slot};
+use super::chunk::Row;
+use super::rows::{Rows, Slot};
 use super::tail::{Ledger, NameStats, OrganizationTail};
+use super::view::{View, read};
 use crate::port::{
     CustomerMeterRow, Direction, EventAddress, EventQuery, EventRow, NameQuery, NameRow, Page,
-    PageRequest, TextQuery,
+    PageRequest, Result, TextQuery,
 };
 
-/// An organization's events and the lock that guards them.
-pub(super) type SharedTail = RwLock<OrganizationTail>;
-
-/// Reads under the lock. A panic while it was held for writing poisons it; the writer is the
-/// committer, which then stops accepting, and what is there stays readable.
-pub(super) fn read(tail: &SharedTail) -> RwLockReadGuard<'_, OrganizationTail> {
-    tail.read().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Visits every chunk with the number of its first event: the growing one first, under the lock
-/// that `prepare` ran under, so that the two see the same events.
-fn scan<T>(
-    tail: &SharedTail,
-    prepare: impl FnOnce(&OrganizationTail) -> T,
-    mut visit: impl FnMut(&mut T, u64, &Chunk) -> ControlFlow<()>,
-) -> T {
-    let (mut state, frozen) = {
-        let tail = read(tail);
-        let mut state = prepare(&tail);
-        if visit(&mut state, tail.frozen_len(), tail.active()).is_break() {
-            return state;
-        }
-        (state, tail.frozen())
-    };
-    let mut start = 0;
-    for chunk in frozen.iter() {
-        if visit(&mut state, start, chunk).is_break() {
-            break;
-        }
-        start += chunk.len() as u64;
-    }
-    state
-}
+/// All event timestamps, in microseconds.
+const ANY_TIME: std::ops::Range<i64> = i64::MIN..i64::MAX;
 
 /// Which events a question is about.
 #[derive(Clone, Copy)]
@@ -70,8 +39,8 @@ struct Condition<'q> {
     aggregation: Option<&'q Aggregation>,
 }
 
-/// A [`Condition`] made ready for one chunk.
-struct ChunkPlan<'q> {
+/// A [`Condition`] made ready for one rows.
+struct RowsPlan<'q> {
     condition: Condition<'q>,
     names: Vec<bool>,
     shapes: Vec<OnceCell<ShapePlan<'q>>>,
@@ -84,22 +53,22 @@ struct ShapePlan<'q> {
     measured: Option<Slot>,
 }
 
-impl<'q> ChunkPlan<'q> {
-    fn new(condition: Condition<'q>, chunk: &Chunk) -> Self {
+impl<'q> RowsPlan<'q> {
+    fn new(condition: Condition<'q>, rows: Rows<'_>) -> Self {
         Self {
             condition,
-            names: chunk
+            names: rows
                 .names()
                 .iter()
                 .map(|(source, name)| (condition.name)(*source, name))
                 .collect(),
-            shapes: std::iter::repeat_with(OnceCell::new).take(chunk.shape_count()).collect(),
+            shapes: std::iter::repeat_with(OnceCell::new).take(rows.shape_count()).collect(),
         }
     }
 
     /// Calls `found` with every matching row and what it contributes to the aggregation.
-    fn each_match<'c>(&self, chunk: &'c Chunk, mut found: impl FnMut(Row, Measure<'c>)) {
-        let _ = self.try_each_match(chunk, |row, measure| {
+    fn each_match<'c>(&self, rows: Rows<'c>, mut found: impl FnMut(Row, Measure<'c>)) {
+        let _ = self.try_each_match(rows, |row, measure| {
             found(row, measure);
             ControlFlow::Continue(())
         });
@@ -107,21 +76,21 @@ impl<'q> ChunkPlan<'q> {
 
     fn try_each_match<'c>(
         &self,
-        chunk: &'c Chunk,
+        rows: Rows<'c>,
         mut found: impl FnMut(Row, Measure<'c>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         if !self.names.iter().any(|&possible| possible) {
             return ControlFlow::Continue(());
         }
-        self.try_each_row(chunk, |row| match self.measure(chunk, row) {
+        self.try_each_row(rows, |row| match self.measure(rows, row) {
             Some(measure) => found(row, measure),
             None => ControlFlow::Continue(()),
         })
     }
 
     /// Calls `visit` with every row of the customers in question, matching or not.
-    fn each_row(&self, chunk: &Chunk, mut visit: impl FnMut(Row)) {
-        let _ = self.try_each_row(chunk, |row| {
+    fn each_row(&self, rows: Rows<'_>, mut visit: impl FnMut(Row)) {
+        let _ = self.try_each_row(rows, |row| {
             visit(row);
             ControlFlow::Continue(())
         });
@@ -129,59 +98,56 @@ impl<'q> ChunkPlan<'q> {
 
     fn try_each_row(
         &self,
-        chunk: &Chunk,
-        mut visit: impl FnMut(Row) -> ControlFlow<()>,
+        rows: Rows<'_>,
+        visit: impl FnMut(Row) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         match self.condition.customers {
-            None => (0..Row::try_from(chunk.len()).unwrap_or(Row::MAX)).try_for_each(visit),
-            Some(customers) => customers
-                .references()
-                .flat_map(|customer| chunk.rows_of(&customer))
-                .try_for_each(|&row| visit(row)),
+            None => (0..Row::try_from(rows.len()).unwrap_or(Row::MAX)).try_for_each(visit),
+            Some(customers) => rows.rows_of(customers).into_iter().try_for_each(visit),
         }
     }
 
     /// What a row contributes, if it matches (all but the customer, which the caller chose).
-    fn measure<'c>(&self, chunk: &'c Chunk, row: Row) -> Option<Measure<'c>> {
-        if !self.names[chunk.name_code_of(row) as usize] {
+    fn measure<'c>(&self, rows: Rows<'c>, row: Row) -> Option<Measure<'c>> {
+        if !self.names[rows.name_code_of(row) as usize] {
             return None;
         }
-        let shape = chunk.shape_of(row);
-        let plan = self.shapes[shape].get_or_init(|| self.shape_plan(chunk, shape));
+        let shape = rows.shape_of(row);
+        let plan = self.shapes[shape].get_or_init(|| self.shape_plan(rows, shape));
         let matches = plan
             .metadata
             .iter()
-            .all(|(slot, condition)| condition.holds(chunk.value(row, slot).as_ref()))
+            .all(|(slot, condition)| condition.holds(rows.value(row, slot).as_ref()))
             && plan.filters.iter().all(|filter| {
-                filter.holds(&mut |(slot, clause)| clause_holds(chunk, row, slot.as_ref(), clause))
+                filter.holds(&mut |(slot, clause)| clause_holds(rows, row, slot.as_ref(), clause))
             });
         if !matches {
             return None;
         }
         match (self.condition.aggregation, &plan.measured) {
             (None, _) => Some(Measure::Event),
-            (Some(aggregation), Some(slot)) => aggregation.measure_value(chunk.value(row, slot)),
+            (Some(aggregation), Some(slot)) => aggregation.measure_value(rows.value(row, slot)),
             (Some(aggregation), None) => match aggregation.property() {
                 Some(Property::Name | Property::Source) => None,
                 Some(Property::Timestamp) => {
-                    Some(Measure::Number(Number::Int(chunk.timestamp(row).epoch_seconds())))
+                    Some(Measure::Number(Number::Int(rows.timestamp(row).epoch_seconds())))
                 }
                 Some(Property::Metadata(_)) | None => Some(Measure::Event),
             },
         }
     }
 
-    fn shape_plan(&self, chunk: &Chunk, shape: usize) -> ShapePlan<'q> {
+    fn shape_plan(&self, rows: Rows<'_>, shape: usize) -> ShapePlan<'q> {
         let Condition { metadata, filters, aggregation, .. } = self.condition;
         let slot_of = |property: &Property| match property {
-            Property::Metadata(path) => Some(chunk.resolve(shape, path)),
+            Property::Metadata(path) => Some(rows.resolve(shape, path)),
             Property::Name | Property::Source | Property::Timestamp => None,
         };
         ShapePlan {
             metadata: metadata
                 .iter()
                 .map(|condition| {
-                    (chunk.resolve(shape, std::slice::from_ref(&condition.key)), condition)
+                    (rows.resolve(shape, std::slice::from_ref(&condition.key)), condition)
                 })
                 .collect(),
             filters: filters
@@ -193,16 +159,14 @@ impl<'q> ChunkPlan<'q> {
     }
 }
 
-fn clause_holds(chunk: &Chunk, row: Row, slot: Option<&Slot>, clause: &FilterClause) -> bool {
-    let (source, name) = &chunk.names()[chunk.name_code_of(row) as usize];
+fn clause_holds(rows: Rows<'_>, row: Row, slot: Option<&Slot>, clause: &FilterClause) -> bool {
+    let (source, name) = &rows.names()[rows.name_code_of(row) as usize];
     match (clause.property(), slot) {
         (Property::Name, _) => clause.holds_for_field(name),
         (Property::Source, _) => clause.holds_for_field(source.as_str()),
-        (Property::Timestamp, _) => {
-            clause.holds_for_timestamp(chunk.timestamp(row).epoch_seconds())
-        }
+        (Property::Timestamp, _) => clause.holds_for_timestamp(rows.timestamp(row).epoch_seconds()),
         (Property::Metadata(_), Some(slot)) => {
-            chunk.value(row, slot).is_some_and(|value| clause.holds_for_value(&value))
+            rows.value(row, slot).is_some_and(|value| clause.holds_for_value(&value))
         }
         (Property::Metadata(_), None) => false,
     }
@@ -242,10 +206,10 @@ impl<'s> BucketFinder<'s> {
 
 /// The quantities of a meter.
 pub(super) fn quantities(
-    tail: Option<&SharedTail>,
+    view: Option<View<'_>>,
     query: &QuantityQuery,
     directory: &impl CustomerDirectory,
-) -> MeterQuantities {
+) -> Result<MeterQuantities> {
     let series = query.series();
     let mut accumulator = QuantityAccumulator::new(
         query.aggregation.function(),
@@ -264,18 +228,17 @@ pub(super) fn quantities(
         _ => 0..0,
     };
     let mut finder = BucketFinder::new(&series);
-    let visit = |(): &mut (), _, chunk: &Chunk| {
-        let Some((first, last)) = chunk.timestamp_range() else { return ControlFlow::Continue(()) };
-        if last < covered.start || first >= covered.end {
-            return ControlFlow::Continue(());
+    let visit = |(): &mut (), _, rows: Rows<'_>| {
+        let mut slots: Vec<Option<CustomerSlot>> = Vec::new();
+        if accumulator.is_per_customer() {
+            slots.resize(rows.customers().len(), None);
         }
-        let mut slots: Vec<Option<CustomerSlot>> = vec![None; chunk.customers().len()];
-        ChunkPlan::new(condition, chunk).each_match(chunk, |row, measure| {
-            let Some(bucket) = finder.find(chunk.micros(row)) else { return };
+        RowsPlan::new(condition, rows).each_match(rows, |row, measure| {
+            let Some(bucket) = finder.find(rows.micros(row)) else { return };
             let customer = if accumulator.is_per_customer() {
-                let code = chunk.customer_code_of(row) as usize;
+                let code = rows.customer_code_of(row) as usize;
                 *slots[code].get_or_insert_with(|| {
-                    accumulator.slot(CustomerKey::of(&chunk.customers()[code], directory))
+                    accumulator.slot(CustomerKey::of(&rows.customers()[code], directory))
                 })
             } else {
                 EVERYBODY
@@ -284,15 +247,15 @@ pub(super) fn quantities(
         });
         ControlFlow::Continue(())
     };
-    if let Some(tail) = tail {
-        scan(tail, |_| (), visit);
+    if let Some(view) = view {
+        view.scan(covered, |_| (), visit)?;
     }
-    accumulator.finish(&series)
+    Ok(accumulator.finish(&series))
 }
 
 /// Whether any event, credit or reset counts on a meter: then its definition is locked
 /// (semantics section 11).
-pub(super) fn meter_has_events(tail: &SharedTail, meter: &Meter) -> bool {
+pub(super) fn meter_has_events(view: View<'_>, meter: &Meter) -> Result<bool> {
     let condition = Condition {
         customers: None,
         name: &is_usage,
@@ -300,15 +263,15 @@ pub(super) fn meter_has_events(tail: &SharedTail, meter: &Meter) -> bool {
         filters: &[&meter.filter],
         aggregation: Some(&meter.aggregation),
     };
-    scan(
-        tail,
+    view.scan(
+        ANY_TIME,
         |tail| tail.has_ledger_of(meter.id),
-        |found, _, chunk| {
+        |found, _, rows| {
             if *found {
                 return ControlFlow::Break(());
             }
-            let first = ChunkPlan::new(condition, chunk)
-                .try_each_match(chunk, |_, _| ControlFlow::Break(()));
+            let first =
+                RowsPlan::new(condition, rows).try_each_match(rows, |_, _| ControlFlow::Break(()));
             *found = first.is_break();
             first
         },
@@ -337,10 +300,10 @@ impl Window {
 
 /// What customers consumed and were credited on meters, by customer, then meter.
 pub(super) fn customer_meters(
-    tail: Option<&SharedTail>,
+    view: Option<View<'_>>,
     customers: &[&Customer],
     meters: &[&Meter],
-) -> Vec<Vec<Window>> {
+) -> Result<Vec<Vec<Window>>> {
     let windows = |tail: Option<&OrganizationTail>| -> Vec<Vec<Window>> {
         let window = |customer: &Customer, meter: &Meter| {
             let ledger = tail.and_then(|tail| tail.ledger(customer.id, meter.id));
@@ -356,17 +319,17 @@ pub(super) fn customer_meters(
             .map(|customer| meters.iter().map(|meter| window(customer, meter)).collect())
             .collect()
     };
-    let Some(tail) = tail else { return windows(None) };
+    let Some(view) = view else { return Ok(windows(None)) };
     let spellings: Vec<CustomerSelection> = customers
         .iter()
         .map(|customer| CustomerSelection::one(customer.id, customer.external_id.as_deref()))
         .collect();
     let filters: Vec<[&Filter; 1]> = meters.iter().map(|meter| [&meter.filter]).collect();
     let from_users = |source: EventSource, _: &str| source == EventSource::User;
-    scan(
-        tail,
+    view.scan(
+        ANY_TIME,
         |tail| windows(Some(tail)),
-        |windows, _, chunk| {
+        |windows, _, rows| {
             let condition = |(meter, filters)| {
                 let meter: &Meter = meter;
                 let filters: &[&Filter; 1] = filters;
@@ -378,20 +341,20 @@ pub(super) fn customer_meters(
                     aggregation: Some(&meter.aggregation),
                 }
             };
-            let plans: Vec<ChunkPlan<'_>> = meters
+            let plans: Vec<RowsPlan<'_>> = meters
                 .iter()
                 .copied()
                 .zip(&filters)
-                .map(|of| ChunkPlan::new(condition(of), chunk))
+                .map(|of| RowsPlan::new(condition(of), rows))
                 .collect();
             for (spellings, windows) in spellings.iter().zip(windows) {
-                for &row in spellings.references().flat_map(|spelling| chunk.rows_of(&spelling)) {
-                    let ingested_at = chunk.ingested_at(row);
+                for row in rows.rows_of(spellings) {
+                    let ingested_at = rows.ingested_at(row);
                     for (plan, window) in plans.iter().zip(windows.iter_mut()) {
                         if window.start.is_some_and(|start| ingested_at < start) {
                             continue;
                         }
-                        if let Some(measure) = plan.measure(chunk, row) {
+                        if let Some(measure) = plan.measure(rows, row) {
                             window.consumed.add(&measure);
                             window.modified_at = window.modified_at.max(Some(ingested_at));
                         }
@@ -471,7 +434,7 @@ impl PageKeys {
 
 /// An organization's events and the query as it stands for that organization: customers are
 /// selected per organization.
-pub(super) type EventSearch<'s> = (OrganizationId, &'s SharedTail, EventQuery);
+pub(super) type EventSearch<'s> = (View<'s>, EventQuery);
 
 /// Keys beyond which a page is worth a pass that only counts: it may be past the end.
 const KEYS_CHEAP: usize = 64 * 1024;
@@ -481,55 +444,57 @@ pub(super) fn list_events(
     searches: &[EventSearch<'_>],
     page: PageRequest,
     direction: Direction,
-) -> Page<EventAddress> {
-    let each = |found: &mut dyn FnMut(ListKey)| {
-        for (index, (_, tail, query)) in searches.iter().enumerate() {
-            search(index, tail, query, |_, _, key| found(key));
+) -> Result<Page<EventAddress>> {
+    let each = |found: &mut dyn FnMut(ListKey)| -> Result<()> {
+        for (index, (view, query)) in searches.iter().enumerate() {
+            search(index, *view, query, |_, _, key| found(key))?;
         }
+        Ok(())
     };
     let mut keys = PageKeys::new(page, direction);
     if keys.keep > KEYS_CHEAP {
         let mut total_count = 0;
-        each(&mut |_| total_count += 1);
+        each(&mut |_| total_count += 1)?;
         if page.offset >= total_count {
-            return Page { items: Vec::new(), total_count };
+            return Ok(Page { items: Vec::new(), total_count });
         }
     }
-    each(&mut |key| keys.push(key));
+    each(&mut |key| keys.push(key))?;
     let keys = keys.into_page(page);
     let address = |key: &ListKey| {
-        let (organization_id, tail, _) = &searches[key.organization];
-        EventAddress { organization_id: *organization_id, id: read(tail).event_id(key.number) }
+        let (view, _) = &searches[key.organization];
+        EventAddress {
+            organization_id: view.organization,
+            id: view.reader.cipher.event_id(key.sequence),
+        }
     };
-    Page { items: keys.items.iter().map(address).collect(), total_count: keys.total_count }
+    Ok(Page { items: keys.items.iter().map(address).collect(), total_count: keys.total_count })
 }
 
 /// An event as lists show it, by its number in the organization.
-pub(super) fn event_row(
-    organization_id: OrganizationId,
-    tail: &OrganizationTail,
-    number: u64,
-) -> EventRow {
-    let (chunk, row) = tail.locate(number);
-    EventRow {
-        id: tail.event_id(number),
-        organization_id,
-        event: chunk.event(row).into_owned(),
-        parent_id: tail.parent_of(number).map(|parent| tail.event_id(parent)),
-        child_count: tail.child_count(number),
-    }
+pub(super) fn event_row(view: View<'_>, number: u64) -> Result<EventRow> {
+    let (sequence, event) =
+        view.with(number, |rows, row| (rows.sequence(row), rows.event(row).into_owned()))?;
+    let parent = match event.parent_id {
+        Some(_) => view.parent_of(number)?,
+        None => None,
+    };
+    Ok(EventRow {
+        id: view.reader.cipher.event_id(sequence),
+        organization_id: view.organization,
+        event,
+        parent_id: parent.map(|parent| view.event_id(parent)).transpose()?,
+        child_count: view.child_count(number)?,
+    })
 }
-
-/// Events that are looked at under one lock, so that the committer need not wait for more.
-const EVENTS_PER_LOCK: usize = 4096;
 
 /// Calls `found` with the events that a query finds in one organization.
 fn search(
     organization: usize,
-    tail: &SharedTail,
+    view: View<'_>,
     query: &EventQuery,
-    mut found: impl FnMut(&Chunk, Row, ListKey),
-) {
+    mut found: impl FnMut(Rows<'_>, Row, ListKey),
+) -> Result<()> {
     let filters: Vec<&Filter> =
         query.filter.iter().chain(query.meter.as_ref().map(|(filter, _)| filter)).collect();
     // A meter counts no credits and resets, so a list of what it counts holds none.
@@ -546,106 +511,89 @@ fn search(
         filters: &filters,
         aggregation: query.meter.as_ref().map(|(_, aggregation)| aggregation),
     };
-    let inside = |plan: &ChunkPlan<'_>, chunk: &Chunk, row: Row| {
-        let at = chunk.timestamp(row);
+    let inside = |plan: &RowsPlan<'_>, rows: Rows<'_>, row: Row| {
+        let at = rows.timestamp(row);
         query.after.is_none_or(|after| at > after)
             && query.before.is_none_or(|before| at < before)
-            && plan.measure(chunk, row).is_some()
-            && query.text.as_ref().is_none_or(|text| text_occurs(text, chunk, row))
+            && plan.measure(rows, row).is_some()
+            && query.text.as_ref().is_none_or(|text| text_occurs(text, rows, row))
     };
-    let key = |chunk: &Chunk, row: Row, number: u64| ListKey {
-        micros: chunk.micros(row),
-        sequence: chunk.sequence(row),
+    let key = |rows: Rows<'_>, row: Row, number: u64| ListKey {
+        micros: rows.micros(row),
+        sequence: rows.sequence(row),
         organization,
         number,
     };
     if let Some(parent_id) = query.parent_id {
-        let numbers = descendants(tail, parent_id, query.depth.unwrap_or(1));
-        for numbers in numbers.chunks(EVENTS_PER_LOCK) {
-            let tail = read(tail);
-            let located = numbers.iter().map(|&number| (tail.locate(number), number));
-            let located: Vec<((&Chunk, Row), u64)> = located.collect();
-            for of_chunk in located.chunk_by(|((a, _), _), ((b, _), _)| std::ptr::eq(*a, *b)) {
-                let Some(((chunk, _), _)) = of_chunk.first() else { continue };
-                let plan = ChunkPlan::new(condition, chunk);
-                for &((chunk, row), number) in of_chunk {
-                    let selected = query
-                        .customers
-                        .as_ref()
-                        .is_none_or(|set| set.contains(chunk.customer(row)));
-                    if selected && inside(&plan, chunk, row) {
-                        found(chunk, row, key(chunk, row, number));
-                    }
+        for number in descendants(view, parent_id, query.depth.unwrap_or(1))? {
+            view.with(number, |rows, row| {
+                let selected =
+                    query.customers.as_ref().is_none_or(|set| set.contains(&rows.customer(row)));
+                if selected && inside(&RowsPlan::new(condition, rows), rows, row) {
+                    found(rows, row, key(rows, row, number));
                 }
-            }
+            })?;
         }
-        return;
+        return Ok(());
     }
-    // Of those with a parent, the depth is known only under the lock.
+    // Of those with a parent, the depth is known only once the scan is over.
     let mut with_parent = Vec::new();
-    scan(
-        tail,
+    let after = query.after.map_or(i64::MIN, |after| after.micros().saturating_add(1));
+    let before = query.before.map_or(i64::MAX, Timestamp::micros);
+    view.scan(
+        after..before,
         |_| (),
-        |(), start, chunk| {
-            let possible = chunk.timestamp_range().is_some_and(|(first, last)| {
-                query.after.is_none_or(|after| last > after.micros())
-                    && query.before.is_none_or(|before| first < before.micros())
-            });
-            if !possible {
-                return ControlFlow::Continue(());
-            }
-            let plan = ChunkPlan::new(condition, chunk);
-            plan.each_row(chunk, |row| {
-                if !inside(&plan, chunk, row) {
+        |(), start, rows| {
+            let plan = RowsPlan::new(condition, rows);
+            plan.each_row(rows, |row| {
+                if !inside(&plan, rows, row) {
                     return;
                 }
-                let key = key(chunk, row, start + u64::from(row));
-                if query.depth.is_some() && chunk.parent_id(row).is_some() {
+                let key = key(rows, row, start + u64::from(row));
+                if query.depth.is_some() && rows.parent_id(row).is_some() {
                     with_parent.push(key);
                 } else {
-                    found(chunk, row, key);
+                    found(rows, row, key);
                 }
             });
             ControlFlow::Continue(())
         },
-    );
-    let Some(levels) = query.depth else { return };
-    for keys in with_parent.chunks(EVENTS_PER_LOCK) {
-        let tail = read(tail);
-        for key in keys.iter().filter(|key| is_within_levels_of_a_root(&tail, key.number, levels)) {
-            let (chunk, row) = tail.locate(key.number);
-            found(chunk, row, *key);
+    )?;
+    let Some(levels) = query.depth else { return Ok(()) };
+    for key in with_parent {
+        if is_within_levels_of_a_root(view, key.number, levels)? {
+            view.with(key.number, |rows, row| found(rows, row, key))?;
         }
     }
+    Ok(())
 }
 
-fn text_occurs(text: &TextQuery, chunk: &Chunk, row: Row) -> bool {
+fn text_occurs(text: &TextQuery, rows: Rows<'_>, row: Row) -> bool {
     let occurs = |field: &str| field.to_lowercase().contains(&text.needle);
-    let (source, name) = &chunk.names()[chunk.name_code_of(row) as usize];
-    let customer = chunk.customer(row);
+    let (source, name) = rows.name(row);
+    let customer = rows.customer(row);
     occurs(name)
         || occurs(source.as_str())
-        || text.customers.contains(customer)
-        || match customer {
+        || text.customers.contains(&customer)
+        || match &customer {
             CustomerRef::Id(id) => occurs(&id.to_string()),
             CustomerRef::External(external_id) => occurs(external_id),
         }
-        || Value::Object(chunk.metadata(row)).text().is_some_and(|text| occurs(&text))
+        || Value::Object(rows.metadata(row)).text().is_some_and(|text| occurs(&text))
 }
 
 /// The numbers, ascending, of the events at most so many levels below an event, itself left out
 /// even in a circle.
-fn descendants(tail: &SharedTail, parent: EventId, levels: u8) -> Vec<u64> {
-    let Some(parent) = read(tail).by_id(parent) else { return Vec::new() };
+fn descendants(view: View<'_>, parent: EventId, levels: u8) -> Result<Vec<u64>> {
+    let Some(parent) = view.by_id(parent)? else { return Ok(Vec::new()) };
     let mut seen = HashSet::from([parent]);
     let mut found = Vec::new();
     let mut level = vec![parent];
     for _ in 0..levels {
         let mut next = Vec::new();
-        for parents in level.chunks(EVENTS_PER_LOCK) {
-            let tail = read(tail);
-            let children = parents.iter().flat_map(|&number| tail.children_of(number));
-            next.extend(children.filter(|&child| seen.insert(child)));
+        for &number in &level {
+            let children = view.children_of(number)?;
+            next.extend(children.into_iter().filter(|&child| seen.insert(child)));
         }
         if next.is_empty() {
             break;
@@ -654,29 +602,25 @@ fn descendants(tail: &SharedTail, parent: EventId, levels: u8) -> Vec<u64> {
         level = next;
     }
     found.sort_unstable();
-    found
+    Ok(found)
 }
 
 /// Whether an event has at most so many ancestors. A circle has no root.
-fn is_within_levels_of_a_root(tail: &OrganizationTail, number: u64, levels: u8) -> bool {
+fn is_within_levels_of_a_root(view: View<'_>, number: u64, levels: u8) -> Result<bool> {
     let mut ancestor = number;
     for _ in 0..=levels {
-        match tail.parent_of(ancestor) {
-            None => return true,
+        match view.parent_of(ancestor)? {
+            None => return Ok(true),
             Some(parent) => ancestor = parent,
         }
     }
-    false
+    Ok(false)
 }
 
 /// The names of an organization's events.
-pub(super) fn names(
-    organization_id: OrganizationId,
-    tail: &SharedTail,
-    query: &NameQuery,
-) -> Vec<NameRow> {
+pub(super) fn names(view: View<'_>, query: &NameQuery) -> Result<Vec<NameRow>> {
     let row = |stats: &NameStats| NameRow {
-        organization_id,
+        organization_id: view.organization,
         name: (*stats.name).to_owned(),
         source: stats.source,
         occurrences: stats.occurrences,
@@ -687,22 +631,20 @@ pub(super) fn names(
     let of_source =
         |stats: &&NameStats| query.sources.is_empty() || query.sources.contains(&stats.source);
     if query.customers.is_none() && !query.root_events && query.parent_id.is_none() {
-        return read(tail).names().iter().filter(of_source).map(row).collect();
+        return Ok(read(view.tail).names().iter().filter(of_source).map(row).collect());
     }
     let events = EventQuery {
         customers: query.customers.clone(),
         sources: query.sources.clone(),
         parent_id: query.parent_id,
-        depth: query.root_events.then_some(0),
+        // Without a parent, depth 0 means roots; below a parent it would mean nothing.
+        depth: (query.root_events && query.parent_id.is_none()).then_some(0),
         ..EventQuery::default()
     };
-    // Without a parent, depth 0 means roots; below a parent it would mean nothing.
-    let events =
-        if events.parent_id.is_some() { EventQuery { depth: None, ..events } } else { events };
     let mut found: HashMap<(EventSource, Box<str>), NameStats> = HashMap::new();
-    search(0, tail, &events, |chunk, event, _| {
-        let (at, ingested_at) = (chunk.timestamp(event), chunk.ingested_at(event));
-        let key = &chunk.names()[chunk.name_code_of(event) as usize];
+    search(0, view, &events, |rows, event, _| {
+        let (at, ingested_at) = (rows.timestamp(event), rows.ingested_at(event));
+        let key = rows.name(event);
         let stats = match found.get_mut(key) {
             Some(stats) => stats,
             None => found.entry(key.clone()).or_insert_with(|| NameStats {
@@ -718,6 +660,6 @@ pub(super) fn names(
         stats.first_seen = stats.first_seen.min(at);
         stats.last_seen = stats.last_seen.max(at);
         stats.created_at = stats.created_at.min(ingested_at);
-    });
-    found.values().map(row).collect()
+    })?;
+    Ok(found.values().map(row).collect())
 }

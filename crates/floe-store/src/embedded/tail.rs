@@ -1,18 +1,22 @@
-//! One organization's events in memory, and what is maintained beside them.
+//! One organization's events: segments, the events in memory, and what is maintained beside them.
+//!
+//! Events are numbered in order of ingestion. The first ones are in segments; those behind them
+//! are in memory, in a table that is being sealed, if any, and the one that grows.
 
 use std::collections::HashMap;
 use std::hash::Hasher as _;
 use std::sync::Arc;
 
 use floe_core::{
-    Credit, CustomerId, CustomerRef, EventId, EventSource, IdCipher, METER_CREDITED, METER_RESET,
-    MeterId, NewEvent, Number, Sequence, Timestamp, Value,
+    Credit, CustomerId, CustomerRef, EventId, EventSource, METER_CREDITED, METER_RESET, MeterId,
+    NewEvent, Number, Sequence, Timestamp, Value,
 };
 use hashbrown::HashTable;
 use siphasher::sip::SipHasher13;
 use uuid::Uuid;
 
 use super::chunk::{Chunk, Row};
+use super::segment::Segment;
 
 /// Bytes of a deduplication entry, with the table's slack.
 const EXTERNAL_ID_ENTRY_BYTES: usize = 28;
@@ -28,24 +32,58 @@ fn text_bytes(customer: &CustomerRef<'_>) -> usize {
     }
 }
 
-/// An organization's events, in order of ingestion, as chunks of columns.
+/// Events in memory, in order of ingestion, as chunks of columns.
 #[derive(Debug)]
-pub(super) struct OrganizationTail {
+pub(super) struct Memtable {
+    /// Number of events before the first one.
+    first: u64,
     chunks: Arc<Vec<Arc<Chunk>>>,
     /// Number of events before each frozen chunk.
     chunk_starts: Vec<u64>,
     active: Chunk,
-    frozen_rows: u64,
+    /// Number of events before those of `active`.
+    active_start: u64,
     external_ids: ExternalIds,
+    /// Bytes of the frozen chunks and of the external ids.
+    other_bytes: usize,
+}
+
+/// An organization's segments.
+#[derive(Debug, Default)]
+pub(super) struct Sealed {
+    /// In order of their events, without gap.
+    pub(super) segments: Vec<Arc<Segment>>,
+}
+
+impl Sealed {
+    /// Number of events in segments.
+    pub(super) fn len(&self) -> u64 {
+        self.segments.last().map_or(0, |segment| segment.meta.numbers().end)
+    }
+
+    /// The segment of an event, and its row there.
+    pub(super) fn locate(&self, number: u64) -> Option<(&Arc<Segment>, Row)> {
+        let after = |segment: &Arc<Segment>| segment.meta.numbers().end <= number;
+        let segment = self.segments.get(self.segments.partition_point(after))?;
+        Some((segment, row_of(number - segment.meta.first_number)))
+    }
+}
+
+/// An organization's events.
+#[derive(Debug)]
+pub(super) struct OrganizationTail {
+    sealed: Arc<Sealed>,
+    /// What is being written as a segment.
+    sealing: Option<Arc<Memtable>>,
+    growing: Memtable,
     names: Vec<NameStats>,
     name_index: HashMap<(EventSource, Box<str>), usize>,
     first_user_event_at: HashMap<CustomerRef<'static>, Timestamp>,
     ledgers: HashMap<(CustomerId, MeterId), Ledger>,
     children_by_text: HashMap<Box<str>, Vec<u64>>,
     children_by_id: HashMap<Uuid, Vec<u64>>,
-    /// Bytes of all that stands beside the chunks, and of the frozen ones.
+    /// Bytes of what is maintained beside the events.
     other_bytes: usize,
-    cipher: IdCipher,
 }
 
 /// How often a name occurred.
@@ -119,15 +157,105 @@ impl ExternalIds {
 /// A row and the chunk that it is in.
 pub(super) type Located<'t> = (&'t Chunk, Row);
 
-impl OrganizationTail {
-    /// An empty one.
-    pub(super) fn new(cipher: IdCipher) -> Self {
+impl Memtable {
+    fn new(first: u64) -> Self {
         Self {
+            first,
             chunks: Arc::default(),
             chunk_starts: Vec::new(),
             active: Chunk::default(),
-            frozen_rows: 0,
+            active_start: first,
             external_ids: ExternalIds { table: HashTable::new(), key: *Uuid::new_v4().as_bytes() },
+            other_bytes: 0,
+        }
+    }
+
+    /// Number of events before the first one.
+    pub(super) fn first(&self) -> u64 {
+        self.first
+    }
+
+    /// Number of events in it and before it.
+    pub(super) fn end(&self) -> u64 {
+        self.active_start + self.active.len() as u64
+    }
+
+    /// Estimated bytes of memory.
+    pub(super) fn bytes(&self) -> usize {
+        self.active.bytes() + self.other_bytes
+    }
+
+    fn push(&mut self, sequence: Sequence, ingested_at: Timestamp, event: &NewEvent<'_>) {
+        if let Some(external_id) = &event.external_id {
+            let (hash, number) = (self.external_ids.hash(external_id.as_bytes()), self.end());
+            self.external_ids.table.insert_unique(hash, (hash, number), |(hash, _)| *hash);
+            self.other_bytes += EXTERNAL_ID_ENTRY_BYTES;
+        }
+        self.active.push(sequence, ingested_at, event);
+        if self.active.is_full() {
+            self.freeze();
+        }
+    }
+
+    fn freeze(&mut self) {
+        let chunk = std::mem::take(&mut self.active);
+        self.other_bytes += chunk.bytes();
+        self.chunk_starts.push(self.active_start);
+        self.active_start += chunk.len() as u64;
+        Arc::make_mut(&mut self.chunks).push(Arc::new(chunk));
+    }
+
+    /// All chunks with the number of events before each, in order.
+    pub(super) fn chunks(&self) -> impl Iterator<Item = (u64, &Chunk)> {
+        let frozen = self.chunk_starts.iter().copied().zip(self.chunks.iter().map(|c| &**c));
+        frozen.chain(std::iter::once((self.active_start, &self.active)))
+    }
+
+    /// The chunk and row of an event, by its number in the organization.
+    fn locate(&self, number: u64) -> Option<Located<'_>> {
+        if number < self.first || number >= self.end() {
+            return None;
+        }
+        if let Some(row) = number.checked_sub(self.active_start) {
+            return Some((&self.active, row_of(row)));
+        }
+        let index = self.chunk_starts.partition_point(|&start| start <= number).checked_sub(1)?;
+        Some((self.chunks.get(index)?, row_of(number - self.chunk_starts.get(index)?)))
+    }
+
+    fn by_external_id(&self, external_id: &[u8]) -> Option<u64> {
+        if self.external_ids.table.is_empty() {
+            return None;
+        }
+        let hash = self.external_ids.hash(external_id);
+        let found = self.external_ids.table.find(hash, |&(stored, number)| {
+            stored == hash
+                && self.locate(number).is_some_and(|(chunk, row)| {
+                    chunk.external_id(row).is_some_and(|text| text.as_bytes() == external_id)
+                })
+        });
+        found.map(|&(_, number)| number)
+    }
+
+    fn by_sequence(&self, sequence: Sequence) -> Option<u64> {
+        if let Some(row) = self.active.find(sequence) {
+            return Some(self.active_start + u64::from(row));
+        }
+        // Chunks ascend in sequence numbers, so only the last that begins before it can hold it.
+        let index =
+            self.chunks.partition_point(|chunk| chunk.sequence(0) <= sequence).checked_sub(1)?;
+        let row = self.chunks.get(index)?.find(sequence)?;
+        Some(self.chunk_starts.get(index)? + u64::from(row))
+    }
+}
+
+impl OrganizationTail {
+    /// One whose first events are in these segments.
+    pub(super) fn new(sealed: Sealed) -> Self {
+        Self {
+            growing: Memtable::new(sealed.len()),
+            sealed: Arc::new(sealed),
+            sealing: None,
             names: Vec::new(),
             name_index: HashMap::new(),
             first_user_event_at: HashMap::new(),
@@ -135,18 +263,13 @@ impl OrganizationTail {
             children_by_text: HashMap::new(),
             children_by_id: HashMap::new(),
             other_bytes: 0,
-            cipher,
         }
-    }
-
-    /// Number of events.
-    pub(super) fn len(&self) -> u64 {
-        self.frozen_rows + self.active.len() as u64
     }
 
     /// Estimated bytes of memory.
     pub(super) fn bytes(&self) -> usize {
-        self.active.bytes() + self.other_bytes
+        let sealing = self.sealing.as_ref().map_or(0, |sealing| sealing.bytes());
+        sealing + self.growing.bytes() + self.other_bytes
     }
 
     /// Appends an event.
@@ -156,12 +279,12 @@ impl OrganizationTail {
         ingested_at: Timestamp,
         event: &NewEvent<'_>,
     ) {
-        let number = self.len();
-        if let Some(external_id) = &event.external_id {
-            let hash = self.external_ids.hash(external_id.as_bytes());
-            self.external_ids.table.insert_unique(hash, (hash, number), |(hash, _)| *hash);
-            self.other_bytes += EXTERNAL_ID_ENTRY_BYTES;
-        }
+        self.note(self.growing.end(), ingested_at, event);
+        self.growing.push(sequence, ingested_at, event);
+    }
+
+    /// Maintains what stands beside the events.
+    pub(super) fn note(&mut self, number: u64, ingested_at: Timestamp, event: &NewEvent<'_>) {
         if let Some(parent) = &event.parent_id {
             self.children_by_text.entry((&**parent).into()).or_default().push(number);
             self.other_bytes += parent.len() + 64;
@@ -175,18 +298,6 @@ impl OrganizationTail {
             EventSource::User => self.note_user_event(event),
             EventSource::System => self.note_system_event(ingested_at, event),
         }
-        self.active.push(sequence, ingested_at, event);
-        if self.active.is_full() {
-            self.freeze();
-        }
-    }
-
-    fn freeze(&mut self) {
-        let chunk = std::mem::take(&mut self.active);
-        self.other_bytes += chunk.bytes();
-        self.chunk_starts.push(self.frozen_rows);
-        self.frozen_rows += chunk.len() as u64;
-        Arc::make_mut(&mut self.chunks).push(Arc::new(chunk));
     }
 
     fn count_name(&mut self, ingested_at: Timestamp, event: &NewEvent<'_>) {
@@ -248,106 +359,80 @@ impl OrganizationTail {
         }
     }
 
-    /// The frozen chunks, which can be read without the lock that guards this.
-    pub(super) fn frozen(&self) -> Arc<Vec<Arc<Chunk>>> {
-        Arc::clone(&self.chunks)
+    /// The segments, which can be read without the lock that guards this.
+    pub(super) fn sealed(&self) -> Arc<Sealed> {
+        Arc::clone(&self.sealed)
     }
 
-    /// The events that are not frozen yet.
-    pub(super) fn active(&self) -> &Chunk {
-        &self.active
+    /// The events that are being sealed, which can be read without the lock that guards this.
+    pub(super) fn sealing(&self) -> Option<Arc<Memtable>> {
+        self.sealing.clone()
     }
 
-    /// Number of events in frozen chunks: that of the first event of [`Self::active`].
-    pub(super) fn frozen_len(&self) -> u64 {
-        self.frozen_rows
+    /// The frozen chunks of the growing table with the number of events before the first of them;
+    /// they can be read without the lock that guards this.
+    pub(super) fn frozen(&self) -> (u64, Arc<Vec<Arc<Chunk>>>) {
+        (self.growing.first, Arc::clone(&self.growing.chunks))
     }
 
-    /// The chunk and row of an event, by its number in this organization.
-    pub(super) fn locate(&self, number: u64) -> Located<'_> {
-        if let Some(row) = number.checked_sub(self.frozen_rows) {
-            return (&self.active, row_of(row));
+    /// The events that are not frozen yet, and the number of events before them.
+    pub(super) fn active(&self) -> (u64, &Chunk) {
+        (self.growing.active_start, &self.growing.active)
+    }
+
+    /// Sets the growing events aside to be sealed, unless there are none or others still are.
+    pub(super) fn begin_sealing(&mut self) -> Option<Arc<Memtable>> {
+        if self.sealing.is_some() || self.growing.end() == self.growing.first {
+            return None;
         }
-        let index = self.chunk_starts.partition_point(|&start| start <= number).saturating_sub(1);
-        (&self.chunks[index], row_of(number - self.chunk_starts[index]))
+        let next = Memtable::new(self.growing.end());
+        let sealing = Arc::new(std::mem::replace(&mut self.growing, next));
+        self.sealing = Some(Arc::clone(&sealing));
+        Some(sealing)
     }
 
-    /// The number of the event with an external id.
+    /// Shows other segments; events that they hold are no longer kept in memory.
+    pub(super) fn set_sealed(&mut self, sealed: Sealed) {
+        if self.sealing.as_ref().is_some_and(|sealing| sealing.end() <= sealed.len()) {
+            self.sealing = None;
+        }
+        self.sealed = Arc::new(sealed);
+    }
+
+    /// The chunk and row of an event that is in memory, by its number in this organization.
+    pub(super) fn locate(&self, number: u64) -> Option<Located<'_>> {
+        self.growing
+            .locate(number)
+            .or_else(|| self.sealing.as_ref().and_then(|sealing| sealing.locate(number)))
+    }
+
+    /// The number of the event in memory with an external id.
     pub(super) fn by_external_id(&self, external_id: &[u8]) -> Option<u64> {
-        let hash = self.external_ids.hash(external_id);
-        let found = self.external_ids.table.find(hash, |&(stored, number)| {
-            stored == hash && {
-                let (chunk, row) = self.locate(number);
-                chunk.external_id(row).is_some_and(|text| text.as_bytes() == external_id)
-            }
-        });
-        found.map(|&(_, number)| number)
+        self.growing
+            .by_external_id(external_id)
+            .or_else(|| self.sealing.as_ref().and_then(|of| of.by_external_id(external_id)))
     }
 
-    /// The number of the event with an id.
-    pub(super) fn by_id(&self, id: EventId) -> Option<u64> {
-        let sequence = self.cipher.sequence(id)?;
-        if let Some(row) = self.active.find(sequence) {
-            return Some(self.frozen_rows + u64::from(row));
-        }
-        // Chunks ascend in sequence numbers, so only the last that begins before it can hold it.
-        let index =
-            self.chunks.partition_point(|chunk| chunk.sequence(0) <= sequence).checked_sub(1)?;
-        let row = self.chunks[index].find(sequence)?;
-        Some(self.chunk_starts[index] + u64::from(row))
+    /// The number of the event in memory with a sequence number.
+    pub(super) fn by_sequence(&self, sequence: Sequence) -> Option<u64> {
+        self.growing
+            .by_sequence(sequence)
+            .or_else(|| self.sealing.as_ref().and_then(|of| of.by_sequence(sequence)))
     }
 
-    /// The id of an event, by its number in this organization.
-    pub(super) fn event_id(&self, number: u64) -> EventId {
-        let (chunk, row) = self.locate(number);
-        self.cipher.event_id(chunk.sequence(row))
+    /// Whether any event names a parent.
+    pub(super) fn has_children(&self) -> bool {
+        !self.children_by_text.is_empty()
     }
 
-    /// The number of an event's parent: its `parent_id` is an external id or else an event id of
-    /// another event that is there (semantics section 9).
-    pub(super) fn parent_of(&self, number: u64) -> Option<u64> {
-        let (chunk, row) = self.locate(number);
-        self.resolve_parent(number, chunk.parent_id(row)?)
+    /// The numbers of the events that name a parent by this text.
+    pub(super) fn children_by_text(&self, parent: &str) -> &[u64] {
+        self.children_by_text.get(parent).map_or(&[], Vec::as_slice)
     }
 
-    fn resolve_parent(&self, child: u64, parent: &str) -> Option<u64> {
-        let other = |number: &u64| *number != child;
-        self.by_external_id(parent.as_bytes()).filter(other).or_else(|| {
-            let id = parent.parse().ok()?;
-            self.by_id(EventId(id)).filter(other)
-        })
-    }
-
-    /// The numbers of an event's direct children.
-    pub(super) fn children_of(&self, number: u64) -> Vec<u64> {
-        let (chunk, row) = self.locate(number);
-        let by_text = chunk.external_id(row).and_then(|text| self.children_by_text.get(text));
-        let by_id = self.children_by_id.get(&self.event_id(number).0);
-        let mut children: Vec<u64> = by_text.into_iter().chain(by_id).flatten().copied().collect();
-        children.sort_unstable();
-        children.dedup();
-        children.retain(|&child| self.parent_of(child) == Some(number));
-        children
-    }
-
-    /// How many direct children an event has: as many as [`Self::children_of`] tells, without
-    /// visiting each of those that name its external id.
-    pub(super) fn child_count(&self, number: u64) -> u64 {
-        if self.children_by_text.is_empty() {
-            return 0;
-        }
-        let (chunk, row) = self.locate(number);
-        let external_id = chunk.external_id(row);
-        let by_text = external_id.and_then(|text| self.children_by_text.get(text));
-        // An external id comes first, so all who name it are children, but for the event itself.
-        let itself = external_id.is_some() && external_id == chunk.parent_id(row);
-        let by_text = by_text.map_or(0, Vec::len) - usize::from(itself);
-        let by_id = self.children_by_id.get(&self.event_id(number).0).into_iter().flatten();
-        let by_id = by_id.filter(|&&child| {
-            let (chunk, row) = self.locate(child);
-            chunk.parent_id(row) != external_id && self.parent_of(child) == Some(number)
-        });
-        (by_text + by_id.count()) as u64
+    /// The numbers of the events that name a parent by a text that reads as this id.
+    pub(super) fn children_by_id(&self, parent: EventId) -> &[u64] {
+        self.children_by_id.get(&parent.0).map_or(&[], Vec::as_slice)
     }
 
     /// The names that occur, in order of their first ingestion.

@@ -34,6 +34,7 @@ use crate::support::{
 /// A store with one organization, some customers, and events that were ingested in batches.
 struct Subject {
     folder: TempDir,
+    options: EmbeddedOptions,
     store: EmbeddedStore,
     organization: OrganizationId,
     customers: Vec<Arc<Customer>>,
@@ -56,8 +57,17 @@ impl CustomerDirectory for Directory<'_> {
 
 impl Subject {
     fn new() -> Self {
+        Self::with(EmbeddedOptions::default())
+    }
+
+    /// One whose events stay in memory, or else are sealed a few at a time.
+    fn sealing(sealing: bool) -> Self {
+        Self::with(if sealing { support::sealing() } else { EmbeddedOptions::default() })
+    }
+
+    fn with(options: EmbeddedOptions) -> Self {
         let folder = folder();
-        let store = open(folder.path());
+        let store = open_with(folder.path(), options.clone());
         let organization = organization(&store);
         let external_id = |number: usize| {
             let has = number < generate::CUSTOMERS_WITH_EXTERNAL_ID;
@@ -66,7 +76,7 @@ impl Subject {
         let customers = (0..generate::CUSTOMERS)
             .map(|number| customer(&store, organization, external_id(number)))
             .collect();
-        Self { folder, store, organization, customers }
+        Self { folder, options, store, organization, customers }
     }
 
     fn own(&self, events: &[NewEvent<'static>]) -> Vec<NewEvent<'static>> {
@@ -95,7 +105,7 @@ impl Subject {
         // Opened on another folder in between, since this one is locked until it is dropped.
         let other = folder();
         self.store = open(other.path());
-        self.store = open(self.folder.path());
+        self.store = open_with(self.folder.path(), self.options.clone());
     }
 
     fn select(&self, customers: &Customers, for_lists: bool) -> Option<CustomerSelection> {
@@ -164,6 +174,7 @@ proptest! {
         queries in vec(generate::query(), 12),
         (lengths, other_lengths) in (lengths(), lengths()),
         order in any::<u64>(),
+        seal in any::<(bool, bool)>(),
     ) {
         let kept = kept(&events);
         let mut shuffled = kept.clone();
@@ -172,7 +183,7 @@ proptest! {
             std::hash::Hash::hash(&(order, format!("{event:?}")), &mut hasher);
             std::hash::Hasher::finish(&hasher)
         });
-        let (mut one, other) = (Subject::new(), Subject::new());
+        let (mut one, other) = (Subject::sealing(seal.0), Subject::sealing(seal.1));
         one.ingest(&events, &lengths);
         other.ingest(&shuffled, &other_lengths);
         let defined: Vec<MeterQuantities> = queries
@@ -194,9 +205,10 @@ proptest! {
         events in vec(generate::event(), 0..60),
         meters in vec((generate::filter(), generate::aggregation()), 6),
         lengths in lengths(),
+        seal in any::<bool>(),
     ) {
         let kept = kept(&events);
-        let mut subject = Subject::new();
+        let mut subject = Subject::sealing(seal);
         subject.ingest(&events, &lengths);
         let meters: Vec<Arc<Meter>> = meters
             .into_iter()
@@ -229,8 +241,9 @@ proptest! {
         query in list_query(),
         customers in generate::customers(),
         limit in 1_u64..20,
+        seal in any::<bool>(),
     ) {
-        let mut subject = Subject::new();
+        let mut subject = Subject::sealing(seal);
         subject.ingest(&events, &lengths);
         let query = EventQuery { customers: subject.select(&customers, true), ..query };
         let own = subject.own(&kept(&events));
@@ -271,8 +284,9 @@ proptest! {
         lengths in lengths(),
         customers in generate::customers(),
         sources in vec(source(), 0..2),
+        seal in any::<bool>(),
     ) {
-        let mut subject = Subject::new();
+        let mut subject = Subject::sealing(seal);
         subject.ingest(&events, &lengths);
         let own = subject.own(&kept(&events));
         let query = NameQuery {
@@ -486,6 +500,15 @@ fn shapes_of_the_same_letters_are_told_apart() {
 
 #[test]
 fn the_recorded_cases_agree_through_the_store() {
+    recorded_cases_agree(&EmbeddedOptions::default());
+}
+
+#[test]
+fn the_recorded_cases_agree_on_sealed_events() {
+    recorded_cases_agree(&EmbeddedOptions { seal_events: 1000, ..support::sealing() });
+}
+
+fn recorded_cases_agree(options: &EmbeddedOptions) {
     let folder = folder();
     let text = recorded::read("vectors.jsonl") + &recorded::read("vectors-below-http.jsonl");
     let cases = recorded::cases(&text);
@@ -503,7 +526,7 @@ fn the_recorded_cases_agree_through_the_store() {
         assert!(failures.is_empty(), "{} failed:\n{}", failures.len(), failures.join("\n"));
     };
     {
-        let store = open(folder.path());
+        let store = open_with(folder.path(), options.clone());
         for case in &cases {
             let organization = organization(&store);
             let ids: HashMap<CustomerId, CustomerId> = case
@@ -530,6 +553,10 @@ fn the_recorded_cases_agree_through_the_store() {
             asked.push((organization, query));
         }
         check(&store, &asked);
+        if options.seal_events < 1_000_000 {
+            wait(store.seal()).unwrap();
+            check(&store, &asked);
+        }
     }
     check(&open(folder.path()), &asked);
 }
@@ -705,13 +732,14 @@ fn floored(units: impl Iterator<Item = i64>) -> i64 {
 
 #[test]
 fn customer_meters_are_those_of_the_definition() {
-    let options = EmbeddedOptions { clock, ..EmbeddedOptions::default() };
     let meters = (option::of(generate::filter()), generate::aggregation());
-    let strategy = (vec(act(), 1..40), vec(meters, 1..4));
+    let strategy = (vec(act(), 1..40), vec(meters, 1..4), any::<bool>());
     // One runner and not the macro: the clock is one for all cases.
     let mut runner = proptest::test_runner::TestRunner::new(cases(64));
     let subject = RefCell::new(Subject::new());
-    let result = runner.run(&strategy, |(acts, meters)| {
+    let result = runner.run(&strategy, |(acts, meters, seal)| {
+        let options = if seal { support::sealing() } else { EmbeddedOptions::default() };
+        let options = EmbeddedOptions { clock, ..options };
         let mut subject = subject.borrow_mut();
         CLOCK.store(DAY_ONE + 500 * 24 * HOUR, Ordering::Relaxed);
         let fresh = Subject::new();

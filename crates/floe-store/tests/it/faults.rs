@@ -68,12 +68,32 @@ fn a_clock_that_goes_back_does_not_move_ingestion_back() {
 }
 
 #[test]
-fn beyond_the_limit_of_memory_nothing_is_stored() {
+fn events_beyond_the_limit_of_memory_are_sealed() {
+    let folder = folder();
+    let options = EmbeddedOptions { tail_bytes_max: 1 << 20, ..EmbeddedOptions::default() };
+    let store = open_with(folder.path(), options);
+    let id = organization(&store);
+    let batch: Vec<_> = (0..1000).map(|_| event("c", DAY_ONE, None)).collect();
+    for _ in 0..50 {
+        assert_eq!(ingest(&store, id, &batch).unwrap().inserted, 1000);
+    }
+    assert_eq!(count(&store, id), 50_000);
+    assert!(folder.path().join("segments").exists());
+    drop(store);
+    let store = open(folder.path());
+    assert_eq!(count(&store, id), 50_000);
+}
+
+#[test]
+fn beyond_the_limit_of_memory_nothing_is_stored_if_it_cannot_be_sealed() {
     let folder = folder();
     let limit = 1 << 20;
     let options = EmbeddedOptions { tail_bytes_max: limit, ..EmbeddedOptions::default() };
     let store = open_with(folder.path(), options);
     let id = organization(&store);
+    // No folder can be made in place of a file.
+    let obstacle = folder.path().join("segments");
+    fs::write(&obstacle, []).unwrap();
     let batch: Vec<_> = (0..100).map(|_| event("c", DAY_ONE, None)).collect();
     let mut stored = 0;
     let refused = loop {
@@ -83,13 +103,20 @@ fn beyond_the_limit_of_memory_nothing_is_stored() {
         }
         assert!(stored < 1_000_000, "the limit is never reached");
     };
-    assert!(matches!(refused, StoreError::Full { limit_bytes } if limit_bytes == limit));
+    assert!(matches!(refused, StoreError::Full { limit_bytes, .. } if limit_bytes == limit));
     assert!(stored >= 1000);
     assert_eq!(count(&store, id), stored);
+    // Once it can, it is.
+    fs::remove_file(&obstacle).unwrap();
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while ingest(&store, id, &batch).is_err() {
+        assert!(std::time::Instant::now() < deadline, "it is never sealed");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    assert_eq!(count(&store, id), stored + 100);
     drop(store);
     let store = open(folder.path());
-    assert_eq!(count(&store, id), stored);
-    assert_eq!(ingest(&store, id, &batch).unwrap().inserted, 100);
+    assert_eq!(count(&store, id), stored + 100);
 }
 
 #[test]
@@ -114,7 +141,7 @@ fn an_empty_catalog_is_refused() {
         let _ = fs::remove_file(folder.path().join(name));
     }
     fs::write(folder.path().join("catalog.db"), []).unwrap();
-    assert_refused(folder.path(), &["journal file 000001.log"]);
+    assert_refused(folder.path(), &["belongs to another data folder"]);
 }
 
 #[test]

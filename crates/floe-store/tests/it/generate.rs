@@ -105,8 +105,6 @@ fn number() -> impl Strategy<Value = Number<'static>> {
         4 => select(vec![0.1, 0.2, 0.5, 5.5, 7.0, 1e16, 1e20, -0.25, 1e300, -1e308, 1e-300, 0.0])
             .prop_map(Number::Float),
         1 => any::<f64>().prop_filter_map("finite", Number::float),
-        3 => (-99_999_i64..99_999, 0_u8..=12)
-            .prop_map(|(mantissa, scale)| Number::decimal(mantissa, scale).unwrap()),
         1 => digits.clone(),
         1 => digits.prop_map(|number| Number::Big(format!("-{number}").into())),
     ]

@@ -36,6 +36,11 @@ pub(crate) fn open(folder: &Path) -> EmbeddedStore {
     open_with(folder, EmbeddedOptions::default())
 }
 
+/// Seals after so few events that any test's are in many segments, some of them merged.
+pub(crate) fn sealing() -> EmbeddedOptions {
+    EmbeddedOptions { seal_events: 10, segment_columns_max: 40, ..EmbeddedOptions::default() }
+}
+
 #[track_caller]
 pub(crate) fn open_with(folder: &Path, options: EmbeddedOptions) -> EmbeddedStore {
     EmbeddedStore::open(folder, options).unwrap().0

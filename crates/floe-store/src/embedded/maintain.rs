@@ -1,0 +1,525 @@
+//! Sealing events from memory into segments, and merging small segments, beside the committer.
+//!
+//! The order of steps is what makes a crash harmless: files of segments are durable before the
+//! manifest names them, the manifest is durable before memory and journal let go of the events,
+//! and a file that the manifest does not name is nobody's. Whoever changes the manifest holds its
+//! lock until memory shows the same segments.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use floe_core::{OrganizationId, Sequence, Timestamp};
+
+use super::committer::Shared;
+use super::fs::Fs;
+use super::manifest::{Manifest, ManifestError};
+use super::rows::Rows;
+use super::segment::{Batch, ColumnCounts, Segment, SegmentError, SegmentMeta, SegmentWriter};
+use super::tail::{Memtable, Sealed};
+use super::view::{SealedReader, SharedTail, read};
+
+/// Segments of about one size that are merged into one.
+const MERGE_SEGMENTS_MIN: usize = 4;
+/// Segments that are merged at a time, at most.
+const MERGE_SEGMENTS_MAX: usize = 16;
+/// After a failure, how long until the next try.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
+
+/// All organizations' events.
+pub(super) type Tails = RwLock<HashMap<OrganizationId, Arc<SharedTail>>>;
+
+/// How events are sealed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SealOptions {
+    /// Columns of metadata that a segment has at most.
+    pub(super) columns_max: usize,
+    /// Events of a segment that is not merged any further.
+    pub(super) segment_events_max: u64,
+}
+
+/// Why a step failed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum MaintainError {
+    #[error("a segment cannot be written")]
+    Segment(#[from] SegmentError),
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    #[error("the disk failed at {0}")]
+    Io(PathBuf, #[source] std::io::Error),
+    #[error("deduplication of sealed events failed")]
+    Dedup(#[from] super::dedup::DedupError),
+}
+
+/// Events that are to be sealed together: all that have lower sequence numbers than `end` and are
+/// not sealed yet.
+#[derive(Debug)]
+pub(super) struct SealJob {
+    pub(super) end: Sequence,
+    pub(super) last_ingested_at: Timestamp,
+    /// The journal file that was written to when the events were set aside: those before it are
+    /// not needed once they are sealed.
+    pub(super) journal_file: u64,
+    pub(super) memtables: Vec<(OrganizationId, Arc<SharedTail>, Arc<Memtable>)>,
+}
+
+/// Where segments and manifest of a data folder are kept up.
+#[derive(Debug)]
+pub(super) struct Maintenance {
+    pub(super) fs: Arc<dyn Fs>,
+    pub(super) folder: PathBuf,
+    pub(super) manifest: Mutex<Manifest>,
+    pub(super) tails: Arc<Tails>,
+    pub(super) reader: Arc<SealedReader>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) options: SealOptions,
+}
+
+/// The folder of an organization's segments.
+fn folder_of(folder: &Path, organization: OrganizationId) -> PathBuf {
+    folder.join("segments").join(organization.to_string())
+}
+
+/// The file of a segment.
+pub(super) fn segment_path(folder: &Path, organization: OrganizationId, id: u64) -> PathBuf {
+    folder_of(folder, organization).join(format!("{id:08}.parquet"))
+}
+
+/// Removes what a crash left behind: files that the manifest does not name.
+pub(super) fn remove_leftovers(
+    fs: &dyn Fs,
+    folder: &Path,
+    manifest: &Manifest,
+) -> std::io::Result<()> {
+    let segments = folder.join("segments");
+    for name in fs.list(&segments)? {
+        let Ok(organization) = name.parse().map(OrganizationId) else { continue };
+        let known = manifest.organizations.iter().find(|of| of.id == organization.0);
+        let directory = segments.join(&name);
+        for file in fs.list(&directory)? {
+            let id = file
+                .strip_suffix(".new")
+                .unwrap_or(&file)
+                .strip_suffix(".parquet")
+                .and_then(|digits| digits.parse::<u64>().ok());
+            let Some(id) = id else { continue };
+            let is_named = !file.ends_with(".new")
+                && known.is_some_and(|of| of.segments.iter().any(|segment| segment.id == id));
+            if !is_named {
+                tracing::info!(file = %directory.join(&file).display(), "removing a leftover");
+                fs.remove(&directory.join(&file))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+impl Maintenance {
+    fn manifest(&self) -> MutexGuard<'_, Manifest> {
+        self.manifest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn io<T>(path: &Path, result: std::io::Result<T>) -> Result<T, MaintainError> {
+        result.map_err(|error| MaintainError::Io(path.to_owned(), error))
+    }
+
+    /// Makes the folder of an organization's segments, durably.
+    fn make_folder(&self, organization: OrganizationId) -> Result<(), MaintainError> {
+        let segments = self.folder.join("segments");
+        let own = folder_of(&self.folder, organization);
+        for (folder, parent) in [(&segments, &self.folder), (&own, &segments)] {
+            if !Self::io(folder, self.fs.exists(folder))? {
+                Self::io(folder, self.fs.create_dir(folder))?;
+                Self::io(parent, self.fs.sync_dir(parent))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes a segment with a fresh number, durably, and opens it. Until the manifest names it, it
+    /// is a leftover.
+    fn write_segment(
+        &self,
+        organization: OrganizationId,
+        first_number: u64,
+        counts: ColumnCounts,
+        fill: impl FnOnce(&mut SegmentWriter) -> Result<i64, SegmentError>,
+    ) -> Result<Segment, MaintainError> {
+        let id = {
+            let mut manifest = self.manifest();
+            manifest.next_segment += 1;
+            manifest.next_segment - 1
+        };
+        self.make_folder(organization)?;
+        let path = segment_path(&self.folder, organization, id);
+        let new = path.with_extension("parquet.new");
+        // A number is given out once in the life of a process; after a crash it may come again.
+        for leftover in [&path, &new] {
+            if Self::io(leftover, self.fs.exists(leftover))? {
+                Self::io(leftover, self.fs.remove(leftover))?;
+            }
+        }
+        let columns_max = self.options.columns_max;
+        let mut writer = SegmentWriter::create(&*self.fs, &new, counts, columns_max)?;
+        let last_ingested_micros = fill(&mut writer)?;
+        let written = writer.finish()?;
+        Self::io(&path, self.fs.rename(&new, &path))?;
+        let own = folder_of(&self.folder, organization);
+        Self::io(&own, self.fs.sync_dir(&own))?;
+        let (first_sequence, last_sequence) = written.sequences.unwrap_or_default();
+        let (first_micros, last_micros) = written.micros.unwrap_or_default();
+        let meta = SegmentMeta {
+            id,
+            first_number,
+            rows: written.rows,
+            first_sequence,
+            last_sequence,
+            first_micros,
+            last_micros,
+            last_ingested_micros,
+            bytes: written.bytes,
+            data_bytes: written.data_bytes,
+            end_crc32c: written.end_crc32c,
+        };
+        Ok(Segment::open(&*self.fs, &path, meta)?)
+    }
+
+    /// Seals events. If this fails they stay in memory and in the journal, and it may be tried
+    /// again.
+    fn seal(&self, job: &SealJob) -> Result<(), MaintainError> {
+        let mut segments = Vec::new();
+        let start = self.manifest().sealed_end;
+        let mut run = self.reader.dedup.begin_run(Sequence(start), job.end);
+        for (organization, _, memtable) in &job.memtables {
+            let mut counts = ColumnCounts::default();
+            memtable.chunks().for_each(|(_, chunk)| chunk.count_columns(&mut counts));
+            let mut events = 0;
+            let segment =
+                self.write_segment(*organization, memtable.first(), counts, |writer| {
+                    let mut last_ingested = i64::MIN;
+                    for (_, chunk) in memtable.chunks() {
+                        let rows = Rows::Tail(chunk);
+                        for row in 0..super::chunk::position(chunk.len()) {
+                            let ingested_at = rows.ingested_at(row);
+                            let event = rows.event(row);
+                            writer.push(rows.sequence(row), ingested_at, &event)?;
+                            last_ingested = ingested_at.micros();
+                            events += 1;
+                        }
+                    }
+                    Ok(last_ingested)
+                })?;
+            for (_, chunk) in memtable.chunks() {
+                let rows = Rows::Tail(chunk);
+                for row in 0..super::chunk::position(chunk.len()) {
+                    if let Some(external_id) = rows.external_id(row) {
+                        run.add(*organization, external_id, rows.sequence(row));
+                    }
+                }
+            }
+            tracing::debug!(%organization, events, bytes = segment.meta.bytes, "sealed");
+            segments.push(Arc::new(segment));
+        }
+        self.reader.dedup.add_run(run)?;
+        let mut manifest = self.manifest();
+        let mut next = manifest.clone();
+        next.sealed_end = job.end.0;
+        next.last_ingested_micros = Some(job.last_ingested_at.micros());
+        next.first_journal_file = job.journal_file;
+        for ((organization, ..), segment) in job.memtables.iter().zip(&segments) {
+            next.segments_of(*organization).push(segment.meta.clone());
+        }
+        next.write(&*self.fs, &self.folder)?;
+        *manifest = next;
+        for ((_, tail, memtable), segment) in job.memtables.iter().zip(segments) {
+            let mut tail = tail.write().unwrap_or_else(PoisonError::into_inner);
+            let mut all = tail.sealed().segments.clone();
+            all.push(segment);
+            tail.set_sealed(Sealed { segments: all });
+            drop(tail);
+            self.shared.remove_tail_bytes(memtable.bytes());
+        }
+        drop(manifest);
+        Ok(())
+    }
+
+    /// Merges some segments of one organization, if there are any worth it.
+    pub(super) fn merge_some(&self) -> Result<bool, MaintainError> {
+        let tails: Vec<(OrganizationId, Arc<SharedTail>)> = {
+            let tails = self.tails.read().unwrap_or_else(PoisonError::into_inner);
+            tails.iter().map(|(id, tail)| (*id, Arc::clone(tail))).collect()
+        };
+        for (organization, tail) in tails {
+            let sealed = read(&tail).sealed();
+            if let Some(range) = worth_merging(&sealed, self.options.segment_events_max) {
+                self.merge(organization, &tail, &sealed.segments[range])?;
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn merge(
+        &self,
+        organization: OrganizationId,
+        tail: &SharedTail,
+        old: &[Arc<Segment>],
+    ) -> Result<(), MaintainError> {
+        let Some(first) = old.first() else { return Ok(()) };
+        let mut counts = ColumnCounts::default();
+        old.iter().for_each(|segment| segment.count_columns(&mut counts));
+        let merged =
+            self.write_segment(organization, first.meta.first_number, counts, |writer| {
+                let mut last_ingested = i64::MIN;
+                for segment in old {
+                    for group in 0..segment.row_groups().len() {
+                        let batch = Batch::of_group(segment, group);
+                        let rows = Rows::Sealed(&batch);
+                        for row in 0..super::chunk::position(batch.len()) {
+                            let ingested_at = rows.ingested_at(row);
+                            writer.push(rows.sequence(row), ingested_at, &rows.event(row))?;
+                            last_ingested = ingested_at.micros();
+                        }
+                        batch.into_checked()?;
+                    }
+                }
+                Ok(last_ingested)
+            })?;
+        tracing::debug!(%organization, segments = old.len(), events = merged.meta.rows, "merged");
+        let merged = Arc::new(merged);
+        let ids: Vec<u64> = old.iter().map(|segment| segment.meta.id).collect();
+        let mut manifest = self.manifest();
+        let mut next = manifest.clone();
+        let metas = next.segments_of(organization);
+        let Some(place) = metas.iter().position(|meta| ids.first() == Some(&meta.id)) else {
+            return Ok(());
+        };
+        metas.splice(place..place + ids.len(), [merged.meta.clone()]);
+        next.write(&*self.fs, &self.folder)?;
+        *manifest = next;
+        {
+            let mut tail = tail.write().unwrap_or_else(PoisonError::into_inner);
+            let mut all = tail.sealed().segments.clone();
+            all.splice(place..place + ids.len(), [merged]);
+            tail.set_sealed(Sealed { segments: all });
+        }
+        drop(manifest);
+        for id in ids {
+            // Who still reads the file has it open. If it stays, the next start removes it.
+            let path = segment_path(&self.folder, organization, id);
+            if let Err(error) = self.fs.remove(&path) {
+                tracing::warn!(file = %path.display(), %error, "a merged segment stays");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Neighbours of about one size, the smallest such first.
+fn worth_merging(sealed: &Sealed, events_max: u64) -> Option<std::ops::Range<usize>> {
+    let rows: Vec<u64> = sealed.segments.iter().map(|segment| segment.meta.rows).collect();
+    let mut best: Option<(u64, std::ops::Range<usize>)> = None;
+    for start in 0..rows.len() {
+        let mut total = 0;
+        let mut largest = 0;
+        let mut end = start;
+        while let Some(&next) = rows.get(end) {
+            let with_next = largest.max(next);
+            // A segment is not written again only to take in some few events.
+            let is_even = total + next >= 2 * with_next || end == start;
+            if end - start >= MERGE_SEGMENTS_MAX || total + next > events_max || !is_even {
+                break;
+            }
+            (total, largest, end) = (total + next, with_next, end + 1);
+        }
+        if end - start >= MERGE_SEGMENTS_MIN
+            && best.as_ref().is_none_or(|(least, _)| total < *least)
+        {
+            best = Some((total, start..end));
+        }
+    }
+    best.map(|(_, range)| range)
+}
+
+/// What the threads are told.
+enum Command {
+    Seal(SealJob),
+    Merge,
+    Close,
+}
+
+/// How sealing stands, for those who wait for room.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// A job was handed over and is not done.
+    running: bool,
+    /// Why the last try failed.
+    failed: Option<String>,
+    /// The first journal file that is still needed, once a job is done.
+    journal_file: Option<u64>,
+}
+
+impl Progress {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a job is under way.
+    pub(super) fn is_running(&self) -> bool {
+        self.state().running
+    }
+
+    /// Why sealing fails, if it does.
+    pub(super) fn failed(&self) -> Option<String> {
+        self.state().failed.clone()
+    }
+
+    /// Waits until no job is under way, or the one that is has failed.
+    pub(super) fn wait(&self) {
+        let state = self.state();
+        let busy = |state: &mut State| state.running && state.failed.is_none();
+        drop(self.changed.wait_while(state, busy).unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// The first journal file that is still needed, if that changed.
+    pub(super) fn take_journal_file(&self) -> Option<u64> {
+        self.state().journal_file.take()
+    }
+
+    fn set(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.state());
+        self.changed.notify_all();
+    }
+}
+
+/// The threads that seal and merge.
+#[derive(Debug)]
+pub(super) struct Maintainer {
+    sealer: Mutex<Option<(Sender<Command>, JoinHandle<()>)>>,
+    merger: Mutex<Option<(Sender<Command>, JoinHandle<()>)>>,
+    pub(super) progress: Arc<Progress>,
+}
+
+impl std::fmt::Debug for Command {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Command")
+    }
+}
+
+impl Maintainer {
+    /// Starts the threads.
+    pub(super) fn start(maintenance: Arc<Maintenance>) -> std::io::Result<Self> {
+        let progress = Arc::new(Progress::default());
+        let (merge, receiver) = channel();
+        let merger = {
+            let maintenance = Arc::clone(&maintenance);
+            let named = std::thread::Builder::new().name("floe-merger".into());
+            named.spawn(move || run_merger(&maintenance, &receiver))?
+        };
+        let (seal, receiver) = channel();
+        let sealer = {
+            let (progress, merge) = (Arc::clone(&progress), merge.clone());
+            let named = std::thread::Builder::new().name("floe-sealer".into());
+            named.spawn(move || run_sealer(&maintenance, &progress, &receiver, &merge))?
+        };
+        // What an earlier process left to be merged.
+        let _ = merge.send(Command::Merge);
+        Ok(Self {
+            sealer: Mutex::new(Some((seal, sealer))),
+            merger: Mutex::new(Some((merge, merger))),
+            progress,
+        })
+    }
+
+    /// Hands events over to be sealed.
+    pub(super) fn seal(&self, job: SealJob) {
+        self.progress.set(|state| state.running = true);
+        let sealer = self.sealer.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((sender, _)) = &*sealer {
+            // A thread that has ended was told to.
+            let _ = sender.send(Command::Seal(job));
+        }
+    }
+
+    /// Ends the threads: the job under way is finished, unless it fails.
+    pub(super) fn close(&self) {
+        for thread in [&self.sealer, &self.merger] {
+            let thread = thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some((sender, thread)) = thread {
+                let _ = sender.send(Command::Close);
+                drop(sender);
+                if thread.join().is_err() {
+                    tracing::error!("a maintenance thread panicked");
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Maintainer {
+    /// The threads must not outlive the lock of the folder.
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+fn run_sealer(
+    maintenance: &Maintenance,
+    progress: &Progress,
+    receiver: &Receiver<Command>,
+    merge: &Sender<Command>,
+) {
+    while let Ok(Command::Seal(job)) = receiver.recv() {
+        loop {
+            match maintenance.seal(&job) {
+                Ok(()) => break,
+                Err(error) => {
+                    let why = super::describe(&error);
+                    tracing::error!(error = %why, "sealing failed; it is tried again");
+                    progress.set(|state| state.failed = Some(why));
+                    match receiver.recv_timeout(RETRY_AFTER) {
+                        Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {}
+                        // The events are in the journal, so nothing is lost.
+                        Ok(_) | Err(_) => return,
+                    }
+                }
+            }
+        }
+        progress.set(|state| {
+            state.running = false;
+            state.failed = None;
+            state.journal_file = Some(job.journal_file);
+        });
+        let _ = merge.send(Command::Merge);
+    }
+}
+
+fn run_merger(maintenance: &Maintenance, receiver: &Receiver<Command>) {
+    while let Ok(Command::Merge) = receiver.recv() {
+        loop {
+            match maintenance.merge_some() {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => {
+                    tracing::error!(error = %super::describe(&error), "merging segments failed");
+                    break;
+                }
+            }
+            if matches!(receiver.try_recv(), Ok(Command::Close)) {
+                return;
+            }
+        }
+        if let Err(error) = maintenance.reader.dedup.merge_some() {
+            tracing::error!(error = %super::describe(&error), "merging external ids failed");
+        }
+    }
+}
