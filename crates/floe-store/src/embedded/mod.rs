@@ -169,7 +169,9 @@ fn lock(folder: &Path) -> Result<File> {
 /// Opens the catalog of a folder that is locked, with the folder's id and key.
 fn open_catalog(folder: &Path, options: &EmbeddedOptions) -> Result<OpenCatalog> {
     let path = folder.join("catalog.db");
-    let journal_exists = folder.join("journal").exists();
+    let journal = folder.join("journal");
+    let journal_exists =
+        options.fs.exists(&journal).map_err(|error| open_failed(&journal, &error))?;
     let is_new = !path.exists();
     if is_new && journal_exists {
         return Err(StoreError::Open(format!(
@@ -358,6 +360,7 @@ impl EmbeddedStore {
             }
         };
         let (journal, report) = Journal::open(
+            Arc::clone(&options.fs),
             &folder.join("journal"),
             &JournalIdentity { folder_id, key_check: cipher.key_check() },
             files,

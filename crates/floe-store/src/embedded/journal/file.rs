@@ -1,8 +1,6 @@
 //! The journal's disk access: everything that touches a file or a folder goes through here.
 
-use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,6 +8,7 @@ use std::thread::{self, JoinHandle};
 
 use super::JournalError;
 use super::format::{FileHeader, SLOT_BYTES};
+use crate::embedded::fs::{Fs, FsFile, OpenMode};
 
 /// Zeros are written, and looked for, in pieces of this many bytes.
 pub(super) const CHUNK_BYTES: usize = 64 * 1024;
@@ -34,29 +33,102 @@ fn spare_name(file: u64) -> String {
     format!("{file:06}.log.new")
 }
 
-/// A file of the journal, opened for reading and writing; its errors carry its name.
-#[derive(Debug)]
-pub(super) struct JournalFile {
-    pub(super) file: File,
-    pub(super) name: String,
+/// The folder that the journal is in.
+#[derive(Clone, Debug)]
+pub(super) struct Folder {
+    pub(super) fs: Arc<dyn Fs>,
+    pub(super) path: PathBuf,
 }
 
-impl JournalFile {
-    pub(super) fn open(dir: &Path, number: u64) -> Result<Self, JournalError> {
+impl Folder {
+    fn failed(&self, action: &'static str) -> impl FnOnce(io::Error) -> JournalError + use<> {
+        let file = self.path.display().to_string();
+        move |source| JournalError::Io { action, file, source }
+    }
+
+    /// Opens a file of the journal.
+    pub(super) fn open(&self, number: u64) -> Result<JournalFile, JournalError> {
         let name = file_name(number);
-        match File::options().read(true).write(true).open(dir.join(&name)) {
-            Ok(file) => Ok(Self { file, name }),
+        match self.fs.open(&self.path.join(&name), OpenMode::Write) {
+            Ok(file) => Ok(JournalFile { file, name }),
             Err(source) => Err(JournalError::Io { action: "open", file: name, source }),
         }
     }
 
+    /// What is there; nothing if the folder is absent. Names that are not the journal's are left
+    /// alone.
+    pub(super) fn list(&self) -> Result<Listing, JournalError> {
+        let mut listing = Listing::default();
+        for name in self.fs.list(&self.path).map_err(self.failed("list"))? {
+            let Some((digits, _)) = name.split_once('.') else { continue };
+            let Ok(number) = digits.parse::<u64>() else { continue };
+            if name == file_name(number) {
+                listing.files.push(number);
+            } else if name == spare_name(number) {
+                listing.spares.push(name);
+            }
+        }
+        listing.files.sort_unstable();
+        listing.spares.sort_unstable();
+        Ok(listing)
+    }
+
+    /// Creates the folder and its missing parents, each of them durably.
+    pub(super) fn create(&self) -> Result<(), JournalError> {
+        let failed = || self.failed("create");
+        let mut missing = Vec::new();
+        for folder in self.path.ancestors().filter(|folder| !folder.as_os_str().is_empty()) {
+            if self.fs.exists(folder).map_err(failed())? {
+                break;
+            }
+            missing.push(folder);
+        }
+        for folder in missing.into_iter().rev() {
+            self.fs.create_dir(folder).map_err(failed())?;
+            let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty());
+            self.fs.sync_dir(parent.unwrap_or(Path::new("."))).map_err(failed())?;
+        }
+        Ok(())
+    }
+
+    /// Removes a file by its name, durably after [`Folder::sync`].
+    pub(super) fn remove(&self, name: &str) -> Result<(), JournalError> {
+        self.fs.remove(&self.path.join(name)).map_err(|source| JournalError::Io {
+            action: "remove",
+            file: name.to_owned(),
+            source,
+        })
+    }
+
+    pub(super) fn sync(&self) -> Result<(), JournalError> {
+        self.fs.sync_dir(&self.path).map_err(self.failed("sync"))
+    }
+}
+
+/// What a journal folder holds.
+#[derive(Debug, Default)]
+pub(super) struct Listing {
+    /// Numbers of the files, in order.
+    pub(super) files: Vec<u64>,
+    /// Names of unfinished spare files, which hold no records.
+    pub(super) spares: Vec<String>,
+}
+
+/// A file of the journal, opened for reading and writing; its errors carry its name.
+#[derive(Debug)]
+pub(super) struct JournalFile {
+    pub(super) file: Arc<dyn FsFile>,
+    pub(super) name: String,
+}
+
+impl JournalFile {
     fn failed(&self, action: &'static str) -> impl FnOnce(io::Error) -> JournalError + use<> {
         let file = self.name.clone();
         move |source| JournalError::Io { action, file, source }
     }
 
     pub(super) fn len(&self) -> Result<u64, JournalError> {
-        Ok(self.file.metadata().map_err(self.failed("examine"))?.len())
+        self.file.len().map_err(self.failed("examine"))
     }
 
     /// Fills `buffer` from `offset` on; what lies beyond the end of the file reads as zeros.
@@ -81,7 +153,7 @@ impl JournalFile {
     }
 
     pub(super) fn write_zeros(&self, from: u64, to: u64) -> Result<(), JournalError> {
-        write_zeros(&self.file, from, to).map_err(self.failed("write to"))
+        write_zeros(&*self.file, from, to).map_err(self.failed("write to"))
     }
 
     pub(super) fn sync_data(&self) -> Result<(), JournalError> {
@@ -89,7 +161,7 @@ impl JournalFile {
     }
 }
 
-fn write_zeros(file: &File, from: u64, to: u64) -> io::Result<()> {
+fn write_zeros(file: &dyn FsFile, from: u64, to: u64) -> io::Result<()> {
     let mut at = from;
     while at < to {
         let left = usize::try_from(to - at).unwrap_or(usize::MAX);
@@ -100,74 +172,13 @@ fn write_zeros(file: &File, from: u64, to: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// What a journal folder holds.
-#[derive(Debug, Default)]
-pub(super) struct Listing {
-    /// Numbers of the files, in order.
-    pub(super) files: Vec<u64>,
-    /// Unfinished spare files, which hold no records.
-    pub(super) spares: Vec<PathBuf>,
-}
-
-/// Lists `dir`; an absent folder is an empty one. Names that are not the journal's are left alone.
-pub(super) fn list(dir: &Path) -> Result<Listing, JournalError> {
-    let failed = |source| dir_error("list", dir, source);
-    let entries = match fs::read_dir(dir) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Listing::default()),
-        Err(error) => return Err(failed(error)),
-    };
-    let mut listing = Listing::default();
-    for entry in entries {
-        let name = entry.map_err(failed)?.file_name();
-        let Some(name) = name.to_str() else { continue };
-        let Some((digits, _)) = name.split_once('.') else { continue };
-        let Ok(number) = digits.parse::<u64>() else { continue };
-        if name == file_name(number) {
-            listing.files.push(number);
-        } else if name == spare_name(number) {
-            listing.spares.push(dir.join(name));
-        }
-    }
-    listing.files.sort_unstable();
-    Ok(listing)
-}
-
-fn dir_error(action: &'static str, dir: &Path, source: io::Error) -> JournalError {
-    JournalError::Io { action, file: dir.display().to_string(), source }
-}
-
-/// Creates `dir` and its missing parents, each of them durably.
-pub(super) fn create_dir(dir: &Path) -> Result<(), JournalError> {
-    let missing: Vec<&Path> = dir.ancestors().take_while(|path| !path.exists()).collect();
-    fs::create_dir_all(dir).map_err(|source| dir_error("create", dir, source))?;
-    for path in missing {
-        match path.parent() {
-            Some(parent) if parent.as_os_str().is_empty() => sync_dir(Path::new("."))?,
-            Some(parent) => sync_dir(parent)?,
-            None => {}
-        }
-    }
-    Ok(())
-}
-
-pub(super) fn sync_dir(dir: &Path) -> Result<(), JournalError> {
-    File::open(dir)
-        .and_then(|file| file.sync_all())
-        .map_err(|source| dir_error("sync", dir, source))
-}
-
-pub(super) fn remove(path: &Path) -> Result<(), JournalError> {
-    fs::remove_file(path).map_err(|source| dir_error("remove", path, source))
-}
-
-/// A file of zeros that becomes the next file of the journal, made on a thread of its own.
+/// A file of zeros that becomes the next file of the journal.
 ///
 /// It stands under another name until [`Spare::publish`]. Overwriting blocks that were written
 /// before costs half the sync of writing new ones; hence zeros, not `fallocate`.
 #[derive(Debug)]
 pub(super) struct Spare {
-    path: PathBuf,
+    folder: Folder,
     number: u64,
     bytes: u64,
     /// The thread stops once this many bytes are filled. [`Spare::fill`] lowers it, as the file is
@@ -179,29 +190,37 @@ pub(super) struct Spare {
 #[derive(Debug)]
 enum Filler {
     Running(JoinHandle<io::Result<Filled>>),
-    /// No thread (any more): the file is made where it is needed.
+    Done(io::Result<Filled>),
+    /// The file is made where it is needed.
     Absent,
 }
 
 /// A file, and how many bytes of zeros it has, durably.
-type Filled = (File, u64);
+type Filled = (Arc<dyn FsFile>, u64);
 
 impl Spare {
-    /// Starts making file `number`, of `bytes` bytes, in the background.
-    pub(super) fn start(dir: &Path, number: u64, bytes: u64) -> Self {
-        let mut spare = Self::later(dir, number, bytes);
-        let (path, enough) = (spare.path.clone(), Arc::clone(&spare.enough));
+    /// Starts making file `number`, of `bytes` bytes, on a thread of its own.
+    pub(super) fn start(folder: &Folder, number: u64, bytes: u64) -> Self {
+        let mut spare = Self::later(folder, number, bytes);
+        let (folder, enough) = (folder.clone(), Arc::clone(&spare.enough));
         spare.filler = thread::Builder::new()
             .name("journal-spare".to_owned())
-            .spawn(move || make_zeros(&path, bytes, &enough))
+            .spawn(move || make_zeros(&folder, number, bytes, &enough))
             .map_or(Filler::Absent, Filler::Running);
         spare
     }
 
+    /// Makes file `number` in the calling thread. A failure is told by [`Spare::fill`].
+    pub(super) fn now(folder: &Folder, number: u64, bytes: u64) -> Self {
+        let mut spare = Self::later(folder, number, bytes);
+        spare.filler = Filler::Done(make_zeros(folder, number, bytes, &spare.enough));
+        spare
+    }
+
     /// A spare that is made when it is needed, in the calling thread.
-    pub(super) fn later(dir: &Path, number: u64, bytes: u64) -> Self {
-        let (path, enough) = (dir.join(spare_name(number)), Arc::new(AtomicU64::new(u64::MAX)));
-        Self { path, number, bytes, enough, filler: Filler::Absent }
+    pub(super) fn later(folder: &Folder, number: u64, bytes: u64) -> Self {
+        let enough = Arc::new(AtomicU64::new(u64::MAX));
+        Self { folder: folder.clone(), number, bytes, enough, filler: Filler::Absent }
     }
 
     pub(super) fn number(&self) -> u64 {
@@ -215,7 +234,8 @@ impl Spare {
             Filler::Running(thread) => thread
                 .join()
                 .unwrap_or_else(|_| Err(io::Error::other("the thread that makes it panicked"))),
-            Filler::Absent => make_zeros(&self.path, self.bytes, &self.enough),
+            Filler::Done(filled) => filled,
+            Filler::Absent => make_zeros(&self.folder, self.number, self.bytes, &self.enough),
         }
         .map_err(self.failed("preallocate"))
     }
@@ -226,23 +246,21 @@ impl Spare {
     /// has a whole header even after a crash.
     pub(super) fn publish(
         self,
-        dir: &Path,
-        file: File,
+        file: Arc<dyn FsFile>,
         header: &FileHeader,
     ) -> Result<JournalFile, JournalError> {
         assert_eq!(self.number, header.file, "a spare is made for one file number");
         file.write_all_at(&header.encode(), 0).map_err(self.failed("write to"))?;
-        file.sync_all().map_err(self.failed("sync"))?;
+        file.sync_data().map_err(self.failed("sync"))?;
+        let Folder { fs, path } = &self.folder;
         let name = file_name(self.number);
-        let path = dir.join(&name);
+        let to = path.join(&name);
         // A rename would silently replace a file of this name, and with it perhaps records.
-        match path.symlink_metadata() {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(self.failed("examine")(error)),
-            Ok(_) => return Err(self.failed("create")(io::ErrorKind::AlreadyExists.into())),
+        if fs.exists(&to).map_err(self.failed("examine"))? {
+            return Err(self.failed("create")(io::ErrorKind::AlreadyExists.into()));
         }
-        fs::rename(&self.path, &path).map_err(self.failed("rename"))?;
-        sync_dir(dir)?;
+        fs.rename(&path.join(spare_name(self.number)), &to).map_err(self.failed("rename"))?;
+        self.folder.sync()?;
         Ok(JournalFile { file, name })
     }
 
@@ -261,19 +279,19 @@ impl Drop for Spare {
         }
         // After `publish` there is nothing under this name. Else a failure does no harm: the next
         // open removes the file.
-        drop(fs::remove_file(&self.path));
+        drop(self.folder.remove(&spare_name(self.number)));
     }
 }
 
-fn make_zeros(path: &Path, bytes: u64, enough: &AtomicU64) -> io::Result<Filled> {
-    let file = File::options().read(true).write(true).create_new(true).open(path)?;
+fn make_zeros(folder: &Folder, number: u64, bytes: u64, enough: &AtomicU64) -> io::Result<Filled> {
+    let path = folder.path.join(spare_name(number));
+    let file = folder.fs.open(&path, OpenMode::CreateNew)?;
     let mut at = 0;
     while at < bytes && at < enough.load(Ordering::Relaxed) {
         let to = bytes.min(at + ZERO_SYNC_BYTES);
-        write_zeros(&file, at, to)?;
+        write_zeros(&*file, at, to)?;
         file.sync_data()?;
         at = to;
     }
-    file.sync_all()?;
     Ok((file, at))
 }

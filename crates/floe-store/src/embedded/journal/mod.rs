@@ -19,14 +19,16 @@ mod tests;
 use std::error::Error;
 use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 
-use self::file::{JournalFile, Spare};
+use self::file::{Folder, JournalFile, Spare};
 use self::format::{
     FILE_HEADER_BYTES, FileHeader, Kind, RECORD_HEADER_BYTES, RecordHeader, SLOT, SLOT_BYTES,
     record_bytes,
 };
 use self::recover::{LastFile, Recovered};
+use super::fs::Fs;
 
 /// The largest payload of one record, in bytes.
 pub const RECORD_BYTES_MAX: u64 = format::RECORD_BYTES_MAX;
@@ -68,11 +70,14 @@ pub struct JournalOptions {
     /// A file is larger if it holds a single record that does not fit, and the first files are
     /// smaller.
     pub file_bytes: u64,
+    /// Whether the next file is prepared on a thread of its own, so that no append waits for it.
+    /// Otherwise the thread that appends does it, and all is done in one order.
+    pub prepare_in_background: bool,
 }
 
 impl Default for JournalOptions {
     fn default() -> Self {
-        Self { file_bytes: FILE_BYTES_DEFAULT }
+        Self { file_bytes: FILE_BYTES_DEFAULT, prepare_in_background: true }
     }
 }
 
@@ -218,7 +223,7 @@ pub struct TornTail {
 ///
 /// Dropping it without [`Journal::close`] is safe, and counts as a crash.
 pub struct Journal {
-    dir: PathBuf,
+    folder: Folder,
     identity: JournalIdentity,
     options: JournalOptions,
     on_new_file: OnNewFile,
@@ -235,7 +240,7 @@ pub struct Journal {
 impl fmt::Debug for Journal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Journal")
-            .field("dir", &self.dir)
+            .field("folder", &self.folder.path)
             .field("current", &self.current)
             .field("next_record", &self.next_record)
             .field("poisoned", &self.poisoned)
@@ -244,7 +249,7 @@ impl fmt::Debug for Journal {
 }
 
 impl Journal {
-    /// Opens the journal in `dir`, and replays its records in order.
+    /// Opens the journal in the folder `dir` of a disk, and replays its records in order.
     ///
     /// `expect_files` is the highest number that `on_new_file` was ever called with, as the owner
     /// has recorded it: 0 for a new journal, whose folder and first file are then created. The
@@ -259,6 +264,7 @@ impl Journal {
     /// Any [`JournalError`] but `RecordTooLarge` and `Poisoned`. Unless it is `Io`, nothing on disk
     /// was changed.
     pub fn open<E>(
+        fs: Arc<dyn Fs>,
         dir: &Path,
         identity: &JournalIdentity,
         expect_files: u64,
@@ -269,20 +275,21 @@ impl Journal {
     where
         E: Into<Box<dyn Error + Send + Sync>>,
     {
+        let folder = Folder { fs, path: dir.to_owned() };
         let Recovered { last, next_record, closed, report } =
-            recover::recover(dir, identity, expect_files, replay)?;
+            recover::recover(&folder, identity, expect_files, replay)?;
         let mut on_new_file = on_new_file;
         let current = match last {
             Some(last) => last,
             None => {
-                file::create_dir(dir)?;
+                folder.create()?;
                 let bytes = options.bytes_of_file(1);
-                let spare = Spare::later(dir, 1, bytes);
-                begin_file(dir, spare, bytes, next_record, identity, &mut on_new_file)?
+                let spare = Spare::later(&folder, 1, bytes);
+                begin_file(spare, bytes, next_record, identity, &mut on_new_file)?
             }
         };
         let journal = Self {
-            dir: dir.to_owned(),
+            folder,
             identity: *identity,
             options,
             on_new_file,
@@ -425,7 +432,9 @@ impl Journal {
         let LastFile { position, capacity, number, .. } = self.current;
         if self.spare.is_none() && position >= capacity / SPARE_AFTER_PART {
             let bytes = self.options.bytes_of_file(number + 1);
-            self.spare = Some(Spare::start(&self.dir, number + 1, bytes));
+            let prepare =
+                if self.options.prepare_in_background { Spare::start } else { Spare::now };
+            self.spare = Some(prepare(&self.folder, number + 1, bytes));
         }
     }
 
@@ -433,19 +442,17 @@ impl Journal {
         let bytes = self.options.bytes_of_file(self.current.number + 1);
         let spare = match self.spare.take() {
             Some(spare) => spare,
-            None => Spare::later(&self.dir, self.current.number + 1, bytes),
+            None => Spare::later(&self.folder, self.current.number + 1, bytes),
         };
         let enough = (bytes / SPARE_ENOUGH_PART).max(FILE_BYTES_MIN);
         let (record, identity) = (self.next_record, &self.identity);
-        self.current =
-            begin_file(&self.dir, spare, enough, record, identity, &mut self.on_new_file)?;
+        self.current = begin_file(spare, enough, record, identity, &mut self.on_new_file)?;
         Ok(())
     }
 }
 
 /// Makes `spare` the journal's last file, and tells the owner.
 fn begin_file(
-    dir: &Path,
     mut spare: Spare,
     bytes_min: u64,
     first_record: u64,
@@ -462,7 +469,7 @@ fn begin_file(
     let salt = u64::from_le_bytes(salt);
     let (file, file_bytes) = spare.fill(bytes_min)?;
     let header = FileHeader { file: number, first_record, file_bytes, identity: *identity, salt };
-    let file = spare.publish(dir, file, &header)?;
+    let file = spare.publish(file, &header)?;
     on_new_file(number).map_err(|source| JournalError::Io {
         action: "record the existence of",
         file: file.name.clone(),

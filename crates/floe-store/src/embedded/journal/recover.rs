@@ -3,9 +3,8 @@
 //! IMPORTANT: nothing on disk is changed until every file was found in order.
 
 use std::error::Error;
-use std::path::Path;
 
-use super::file::{self, CHUNK_BYTES, JournalFile, Listing};
+use super::file::{self, CHUNK_BYTES, Folder, JournalFile, Listing};
 use super::format::{
     FILE_HEADER_BYTES, FILE_HEADER_PAGE, FORMAT_VERSION, FileHeader, FileHeaderFault, Kind,
     RECORD_BYTES_MAX, RECORD_HEADER_BYTES, RecordHeader, SLOT, SLOT_BYTES, record_bytes,
@@ -38,7 +37,7 @@ pub(super) struct LastFile {
 }
 
 pub(super) fn recover<E>(
-    dir: &Path,
+    folder: &Folder,
     identity: &JournalIdentity,
     expect_files: u64,
     mut replay: impl FnMut(u64, &[u8]) -> Result<(), E>,
@@ -46,15 +45,17 @@ pub(super) fn recover<E>(
 where
     E: Into<Box<dyn Error + Send + Sync>>,
 {
-    let listing = file::list(dir)?;
+    let listing = folder.list()?;
     check_names(&listing, expect_files)?;
 
     let mut headers = Vec::new();
     for number in 1..=expect_files {
-        headers.push(read_header(&JournalFile::open(dir, number)?, number, identity)?);
+        headers.push(read_header(&folder.open(number)?, number, identity)?);
     }
     let leftover = match listing.files.last() {
-        Some(&number) if number > expect_files => Some(Leftover::examine(dir, number, identity)?),
+        Some(&number) if number > expect_files => {
+            Some(Leftover::examine(folder, number, identity)?)
+        }
         _ => None,
     };
 
@@ -75,7 +76,7 @@ where
         leftover.as_ref().and_then(|leftover| leftover.first_record),
     ]);
     for header in &headers {
-        let file = JournalFile::open(dir, header.file)?;
+        let file = folder.open(header.file)?;
         last = Some(replayer.file(file, header, following.next().flatten())?);
     }
 
@@ -86,14 +87,14 @@ where
         None => None,
     };
     if let Some(leftover) = &leftover {
-        file::remove(&dir.join(file::file_name(leftover.number)))?;
+        folder.remove(&file::file_name(leftover.number))?;
         report.removed_file = Some(leftover.number);
     }
     for spare in &listing.spares {
-        file::remove(spare)?;
+        folder.remove(spare)?;
     }
     if leftover.is_some() || !listing.spares.is_empty() {
-        file::sync_dir(dir)?;
+        folder.sync()?;
     }
     let closed = last_kind == Some(Kind::Close);
     report.clean_close = closed;
@@ -188,8 +189,12 @@ struct Leftover {
 }
 
 impl Leftover {
-    fn examine(dir: &Path, number: u64, identity: &JournalIdentity) -> Result<Self, JournalError> {
-        let file = JournalFile::open(dir, number)?;
+    fn examine(
+        folder: &Folder,
+        number: u64,
+        identity: &JournalIdentity,
+    ) -> Result<Self, JournalError> {
+        let file = folder.open(number)?;
         let mut page = [0; FILE_HEADER_PAGE];
         file.read_at(&mut page, 0)?;
         let first_record = match read_header(&file, number, identity) {

@@ -11,10 +11,15 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
+use crate::embedded::fs::{FsFile, OpenMode, RealFs};
 
 const IDENTITY: JournalIdentity = JournalIdentity { folder_id: [7; 16], key_check: [9; 8] };
-const SMALL: JournalOptions = JournalOptions { file_bytes: 16 * 1024 };
+const SMALL: JournalOptions = JournalOptions { file_bytes: 16 * 1024, prepare_in_background: true };
 const HEADER: u64 = FILE_HEADER_BYTES;
+
+fn disk() -> Arc<dyn Fs> {
+    Arc::new(RealFs)
+}
 
 /// In memory if there is such a folder: these tests sync some thousand times.
 fn folder() -> TempDir {
@@ -57,6 +62,7 @@ impl Owner {
         let mut records = Vec::new();
         let mut last = 0;
         let (journal, report) = Journal::open(
+            disk(),
             self.path(),
             &IDENTITY,
             self.known(),
@@ -200,13 +206,13 @@ fn an_absent_folder_is_created_with_its_parents() {
     let dir = parent.path().join("a/b/journal");
     let hook = || -> OnNewFile { Box::new(|_| Ok(())) };
     let none = |_: u64, _: &[u8]| Ok::<_, Infallible>(());
-    let error = Journal::open(&dir, &IDENTITY, 1, SMALL, hook(), none).unwrap_err();
+    let error = Journal::open(disk(), &dir, &IDENTITY, 1, SMALL, hook(), none).unwrap_err();
     assert_eq!(
         error.to_string(),
         "journal file 000001.log is missing; the catalog knows of files 1 to 1"
     );
     assert!(!dir.exists(), "a lost folder is not made anew");
-    Journal::open(&dir, &IDENTITY, 0, SMALL, hook(), none).unwrap();
+    Journal::open(disk(), &dir, &IDENTITY, 0, SMALL, hook(), none).unwrap();
     assert!(dir.join("000001.log").is_file());
 }
 
@@ -400,7 +406,7 @@ fn another_folder_key_or_version_is_refused_by_name() {
     let owner = Owner::new();
     owner.run(&payloads(&[40]));
     let open = |identity: JournalIdentity| {
-        Journal::open(owner.path(), &identity, 1, SMALL, owner.hook(), |_, _| {
+        Journal::open(disk(), owner.path(), &identity, 1, SMALL, owner.hook(), |_, _| {
             Err("nothing is replayed before the identity is checked")
         })
         .unwrap_err()
@@ -424,10 +430,11 @@ fn another_folder_key_or_version_is_refused_by_name() {
 fn the_owner_can_refuse_a_record() {
     let owner = Owner::new();
     owner.run(&payloads(&[40, 40]));
-    let error = Journal::open(owner.path(), &IDENTITY, 1, SMALL, owner.hook(), |number, _| {
-        if number == 2 { Err("unknown organization") } else { Ok(()) }
-    })
-    .unwrap_err();
+    let error =
+        Journal::open(disk(), owner.path(), &IDENTITY, 1, SMALL, owner.hook(), |number, _| {
+            if number == 2 { Err("unknown organization") } else { Ok(()) }
+        })
+        .unwrap_err();
     assert_eq!(error.to_string(), "record 2 of the journal cannot be replayed");
     assert_eq!(error.source().unwrap().to_string(), "unknown organization");
 }
@@ -513,8 +520,10 @@ fn a_file_created_but_never_recorded_is_made_again() {
     // The next append would begin file 4; let its hook fail, as a crash before it does.
     let crash: OnNewFile = Box::new(|_| Err(io::Error::other("catalog is gone")));
     let (mut journal, _) =
-        Journal::open(base.path(), &IDENTITY, 3, SMALL, crash, |_, _| Ok::<_, Infallible>(()))
-            .unwrap();
+        Journal::open(disk(), base.path(), &IDENTITY, 3, SMALL, crash, |_, _| {
+            Ok::<_, Infallible>(())
+        })
+        .unwrap();
     let error = journal.append(&[&all[0]]).unwrap_err();
     assert_eq!(error.to_string(), "cannot record the existence of `000004.log` of the journal");
     assert!(journal.poisoned().unwrap().ends_with("journal: catalog is gone"));
@@ -612,25 +621,34 @@ fn a_payload_above_the_limit_is_refused_and_the_journal_goes_on() {
 }
 
 /// Replaces the file that the journal writes to.
-fn sabotage(journal: &mut Journal, options: &File) {
-    journal.current.file.file = options.try_clone().unwrap();
+fn sabotage(journal: &mut Journal, file: &Arc<dyn FsFile>) {
+    journal.current.file.file = Arc::clone(file);
 }
 
 #[test]
 fn a_failed_write_or_sync_poisons_the_journal() {
-    let writable = |path: &str| File::options().write(true).open(path).unwrap();
+    let device = |path: &str, mode| RealFs.open(Path::new(path), mode).unwrap();
     let cases = [
         // A full disk; a handle that does not take writes; a device that takes them and cannot sync.
-        (writable("/dev/full"), "cannot write to `000001.log` of the journal: No space left"),
-        (File::open("/dev/null").unwrap(), "cannot write to `000001.log` of the journal: Bad file"),
-        (writable("/dev/null"), "cannot sync `000001.log` of the journal: Invalid argument"),
+        (
+            device("/dev/full", OpenMode::Write),
+            "cannot write to `000001.log` of the journal: No space left",
+        ),
+        (
+            device("/dev/null", OpenMode::Read),
+            "cannot write to `000001.log` of the journal: Bad file",
+        ),
+        (
+            device("/dev/null", OpenMode::Write),
+            "cannot sync `000001.log` of the journal: Invalid argument",
+        ),
     ];
     for (broken, why) in cases {
         let owner = Owner::new();
         let all = payloads(&[40, 50]);
         let (mut journal, ..) = owner.open();
         journal.append(&[&all[0]]).unwrap();
-        let healthy = journal.current.file.file.try_clone().unwrap();
+        let healthy = Arc::clone(&journal.current.file.file);
         sabotage(&mut journal, &broken);
         let error = journal.append(&[&all[1]]).unwrap_err();
         assert!(matches!(error, JournalError::Io { .. }), "{error}");
@@ -683,19 +701,23 @@ fn files_grow_to_the_configured_size() {
     let options = JournalOptions::default();
     let sizes = [1, 2, 3, 4, u64::MAX].map(|number| options.bytes_of_file(number) >> 20);
     assert_eq!(sizes, [4, 16, 64, 64, 64]);
-    assert_eq!(JournalOptions { file_bytes: 1 }.bytes_of_file(1), FILE_BYTES_MIN);
+    assert_eq!(JournalOptions { file_bytes: 1, ..options }.bytes_of_file(1), FILE_BYTES_MIN);
 }
 
 #[test]
 fn a_spare_is_taken_with_the_zeros_that_are_there() {
     let dir = folder();
+    let folder = Folder { fs: disk(), path: dir.path().to_owned() };
     for (number, (bytes, bytes_min)) in (1..).zip([(8 << 20, 1 << 20), (3 << 20, u64::MAX)]) {
-        let mut spare = Spare::start(dir.path(), number, bytes);
+        let mut spare = Spare::start(&folder, number, bytes);
         let (file, filled) = spare.fill(bytes_min).unwrap();
         assert!((bytes_min.min(bytes)..=bytes).contains(&filled), "{filled}");
-        assert_eq!(file.metadata().unwrap().len(), filled);
+        assert_eq!(file.len().unwrap(), filled);
     }
-    drop(Spare::start(dir.path(), 3, 64 << 20));
+    let mut spare = Spare::now(&folder, 3, 100_000);
+    assert_eq!(spare.fill(1).unwrap().1, 100_000);
+    drop(spare);
+    drop(Spare::start(&folder, 3, 64 << 20));
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "unpublished, they are removed");
 }
 
