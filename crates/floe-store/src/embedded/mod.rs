@@ -14,6 +14,7 @@ mod manifest;
 mod query;
 mod rows;
 mod segment;
+mod segment_index;
 mod tail;
 mod view;
 

@@ -103,6 +103,16 @@ pub(super) struct NameStats {
     pub(super) created_at: Timestamp,
 }
 
+impl NameStats {
+    /// Adds what is known of the same name from other events.
+    pub(super) fn merge(&mut self, other: &Self) {
+        self.occurrences += other.occurrences;
+        self.first_seen = self.first_seen.min(other.first_seen);
+        self.last_seen = self.last_seen.max(other.last_seen);
+        self.created_at = self.created_at.min(other.created_at);
+    }
+}
+
 /// Credits and resets of a customer and a meter, in order of ingestion.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Ledger {

@@ -13,7 +13,7 @@ mod write;
 use std::io;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use arrow_array::{ArrayRef, Int64Array, RecordBatchReader as _};
 use arrow_schema::DataType;
@@ -36,6 +36,7 @@ pub(super) use self::read::{Batch, SealedSlot};
 pub(super) use self::write::{PAGE_ROWS, SegmentWriter};
 use super::chunk::Row;
 use super::fs::Fs;
+use super::segment_index::SegmentIndex;
 
 /// Version of the layout of a segment's columns.
 const FORMAT_VERSION: u32 = 1;
@@ -120,6 +121,16 @@ pub(super) struct SegmentMeta {
 }
 
 impl SegmentMeta {
+    /// What tells it from every other segment, also from one that had its number before a crash:
+    /// files that are derived from it carry this.
+    pub(super) fn identity(&self) -> [u8; 20] {
+        let mut bytes = [0; 20];
+        bytes[..8].copy_from_slice(&self.id.to_le_bytes());
+        bytes[8..16].copy_from_slice(&self.bytes.to_le_bytes());
+        bytes[16..].copy_from_slice(&self.end_crc32c.to_le_bytes());
+        bytes
+    }
+
     /// The numbers of its events among the organization's.
     pub(super) fn numbers(&self) -> Range<u64> {
         self.first_number..self.first_number + self.rows
@@ -152,6 +163,8 @@ pub(super) struct Segment {
     row_groups: Vec<RowGroup>,
     /// Whether the JSON column has anything.
     has_rest: bool,
+    /// Its index, once it was opened or built.
+    pub(super) index: Mutex<Option<Arc<SegmentIndex>>>,
 }
 
 impl Segment {
@@ -203,7 +216,7 @@ impl Segment {
                 != Some(group.num_rows().cast_unsigned())
         });
         let root = Node::of(&layout);
-        Ok(Self { meta, file, plain, coded, layout, root, row_groups, has_rest: rest })
+        Ok(Self { meta, file, plain, coded, layout, root, row_groups, has_rest: rest, index: Mutex::default() })
     }
 
     /// Its row groups, in order.
