@@ -14,11 +14,13 @@ use std::time::Duration;
 
 use floe_core::{OrganizationId, Sequence, Timestamp};
 
+use super::blocks::UNFINISHED_SUFFIX;
 use super::committer::Shared;
 use super::fs::Fs;
 use super::manifest::{Manifest, ManifestError};
 use super::rows::Rows;
 use super::segment::{Batch, ColumnCounts, Segment, SegmentError, SegmentMeta, SegmentWriter};
+use super::segment_index::{IndexBuilder, index_path};
 use super::tail::{Memtable, Sealed};
 use super::view::{SealedReader, SharedTail, read};
 
@@ -114,6 +116,19 @@ pub(super) fn remove_leftovers(
             }
         }
     }
+    let cache = folder.join("cache");
+    for file in fs.list(&cache)? {
+        let name = file.strip_suffix(UNFINISHED_SUFFIX).unwrap_or(&file);
+        let Some(digits) = name.strip_suffix(".index") else { continue };
+        let is_named = name == file
+            && digits.parse::<u64>().is_ok_and(|id| {
+                let mut segments = manifest.organizations.iter().flat_map(|of| &of.segments);
+                segments.any(|segment| segment.id == id)
+            });
+        if !is_named {
+            fs.remove(&cache.join(&file))?;
+        }
+    }
     Ok(())
 }
 
@@ -187,6 +202,13 @@ impl Maintenance {
         Ok(Segment::open(&*self.fs, &path, meta)?)
     }
 
+    /// Writes the index of a new segment. It is derived, so a failure is no more than work for later.
+    fn put_index(&self, index: IndexBuilder, segment: &Segment) {
+        if let Err(error) = self.reader.finish_index(index, segment) {
+            tracing::warn!(%error, "the index of a segment was not written");
+        }
+    }
+
     /// Seals events. If this fails they stay in memory and in the journal, and it may be tried
     /// again.
     fn seal(&self, job: &SealJob) -> Result<(), MaintainError> {
@@ -220,6 +242,9 @@ impl Maintenance {
                     }
                 }
             }
+            let mut index = IndexBuilder::new(self.reader.parents);
+            memtable.chunks().for_each(|(_, chunk)| index.add(Rows::Tail(chunk)));
+            self.put_index(index, &segment);
             tracing::debug!(%organization, events, bytes = segment.meta.bytes, "sealed");
             segments.push(Arc::new(segment));
         }
@@ -269,6 +294,7 @@ impl Maintenance {
         old: &[Arc<Segment>],
     ) -> Result<(), MaintainError> {
         let Some(first) = old.first() else { return Ok(()) };
+        let mut index = IndexBuilder::new(self.reader.parents);
         let mut counts = ColumnCounts::default();
         old.iter().for_each(|segment| segment.count_columns(&mut counts));
         let merged =
@@ -283,11 +309,13 @@ impl Maintenance {
                             writer.push(rows.sequence(row), ingested_at, &rows.event(row))?;
                             last_ingested = ingested_at.micros();
                         }
+                        index.add(rows);
                         batch.into_checked()?;
                     }
                 }
                 Ok(last_ingested)
             })?;
+        self.put_index(index, &merged);
         tracing::debug!(%organization, segments = old.len(), events = merged.meta.rows, "merged");
         let merged = Arc::new(merged);
         let ids: Vec<u64> = old.iter().map(|segment| segment.meta.id).collect();
@@ -308,10 +336,14 @@ impl Maintenance {
         }
         drop(manifest);
         for id in ids {
-            // Who still reads the file has it open. If it stays, the next start removes it.
-            let path = segment_path(&self.folder, organization, id);
-            if let Err(error) = self.fs.remove(&path) {
-                tracing::warn!(file = %path.display(), %error, "a merged segment stays");
+            // Who still reads a file has it open. If it stays, the next start removes it.
+            for path in [segment_path(&self.folder, organization, id), index_path(&self.folder, id)]
+            {
+                if let Err(error) = self.fs.remove(&path)
+                    && error.kind() != std::io::ErrorKind::NotFound
+                {
+                    tracing::warn!(file = %path.display(), %error, "a file of no use stays");
+                }
             }
         }
         Ok(())

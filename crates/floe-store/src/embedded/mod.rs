@@ -30,6 +30,7 @@ use floe_core::{
 };
 use sha2::{Digest as _, Sha256};
 
+use self::blocks::BlockCache;
 use self::catalog::{EmbeddedCatalog, FolderKey};
 use self::codec::EncodedEvents;
 use self::committer::{Committer, Parts, Shared};
@@ -40,8 +41,9 @@ use self::maintain::{Maintainer, Maintenance, SealOptions, Tails, segment_path};
 use self::manifest::Manifest;
 use self::rows::Rows;
 use self::segment::{Batch, Segment};
+use self::segment_index::ParentHasher;
 use self::tail::{OrganizationTail, Sealed};
-use self::view::{BatchCache, SealedReader, SharedTail, View, read, unreadable};
+use self::view::{BatchCache, SealedReader, SharedTail, View, unreadable};
 use crate::port::{
     AccessToken, Catalog, CustomerMeterRow, CustomerPatch, CustomerQuery, CustomerRefusal,
     CustomerSort, Direction, EventAddress, EventLabel, EventQuery, EventRow, EventStore,
@@ -250,16 +252,15 @@ fn open_manifest(
 
 /// Opens the segments that a manifest names.
 fn open_segments(
-    folder: &Path,
+    reader: &SealedReader,
     manifest: &Manifest,
-    fs: &dyn Fs,
 ) -> Result<HashMap<OrganizationId, OrganizationTail>> {
     let mut tails = HashMap::new();
     for of in &manifest.organizations {
         let organization = OrganizationId(of.id);
         let open = |meta: &segment::SegmentMeta| {
-            let path = segment_path(folder, organization, meta.id);
-            Segment::open(fs, &path, meta.clone()).map(Arc::new)
+            let path = segment_path(&reader.folder, organization, meta.id);
+            Segment::open(&*reader.fs, &path, meta.clone()).map(Arc::new)
         };
         let segments = of
             .segments
@@ -269,7 +270,7 @@ fn open_segments(
             .map_err(|error| StoreError::Open(describe(&error)))?;
         let mut tail = OrganizationTail::new(Sealed { segments: segments.clone() });
         for segment in &segments {
-            note_sealed(segment, &mut tail)?;
+            note_sealed(reader, segment, &mut tail)?;
         }
         tails.insert(organization, tail);
     }
@@ -277,13 +278,21 @@ fn open_segments(
 }
 
 /// Takes what is maintained beside the events from a segment.
-fn note_sealed(segment: &Arc<Segment>, tail: &mut OrganizationTail) -> Result<()> {
-    for (index, group) in segment.row_groups().iter().enumerate() {
-        let batch = Batch::of_group(segment, index);
+fn note_sealed(
+    reader: &SealedReader,
+    segment: &Arc<Segment>,
+    tail: &mut OrganizationTail,
+) -> Result<()> {
+    let (names, system_rows) =
+        reader.with_index(segment, |index, _| Ok((index.names()?, index.system_rows()?)))?;
+    tail.add_names(names);
+    for of_group in system_rows.chunk_by(|a, b| segment.group_of(*a) == segment.group_of(*b)) {
+        let Some(&first) = of_group.first() else { continue };
+        let batch = Batch::of_group(segment, segment.group_of(first));
         let rows = Rows::Sealed(&batch);
-        for row in 0..group.rows {
-            let number = segment.meta.first_number + u64::from(group.start + row);
-            tail.note(number, rows.ingested_at(row), &rows.event(row));
+        for row in of_group {
+            let row = row - batch.first_row();
+            tail.note_system_event(rows.ingested_at(row), &rows.event(row));
         }
         batch.check().map_err(unreadable)?;
     }
@@ -316,6 +325,13 @@ pub fn set_root_token(folder: &Path, hash: &TokenHash) -> Result<()> {
     catalog.set_folder_value(FolderKey::RootTokenHash, hash)
 }
 
+/// A key for hashes in derived files: the same as long as the folder is, and known to nobody who
+/// only sends events.
+fn derived_key(of: &[u8], folder_id: &[u8; 16]) -> [u8; 16] {
+    let digest: [u8; 32] = Sha256::new().chain_update(of).chain_update(folder_id).finalize().into();
+    digest.first_chunk().copied().unwrap_or_default()
+}
+
 /// SHA-256 of a token. Tokens are 32 random bytes, so they need no slower hash.
 #[must_use]
 pub fn token_hash(token: &str) -> TokenHash {
@@ -343,10 +359,16 @@ impl EmbeddedStore {
         let reader = Arc::new(SealedReader {
             cipher: cipher.clone(),
             dedup: DedupIndex::default(),
-            batches: BatchCache::new(options.cache_bytes_max),
+            batches: BatchCache::new(options.cache_bytes_max / 2),
+            blocks: BlockCache::new(options.cache_bytes_max / 2),
+            parents: ParentHasher::new(derived_key(b"parents", &folder_id)),
+            fs: Arc::clone(&options.fs),
+            folder: folder.to_owned(),
         });
+        let cache = folder.join("cache");
+        options.fs.create_dir(&cache).map_err(|error| open_failed(&cache, &error))?;
         let shared = Arc::new(Shared::default());
-        let mut tails = open_segments(folder, &manifest, &*options.fs)?;
+        let mut tails = open_segments(&reader, &manifest)?;
         let mut next = sealed_end;
         let mut last = manifest
             .last_ingested_micros
@@ -670,10 +692,14 @@ impl EventStore for EmbeddedStore {
     }
 
     async fn first_user_event_at(&self, customer: &Customer) -> Result<Option<Timestamp>> {
-        let Some(tail) = self.tail(customer.organization_id) else { return Ok(None) };
-        let tail = read(&tail);
         let spellings = CustomerSelection::one(customer.id, customer.external_id.as_deref());
-        Ok(spellings.references().filter_map(|spelling| tail.first_user_event_at(&spelling)).min())
+        let organization = customer.organization_id;
+        self.blocking(move |store| {
+            store.view(organization, |view| {
+                view.map_or(Ok(None), |view| view.first_user_event_at(&spellings))
+            })
+        })
+        .await
     }
 
     async fn customer_meters(

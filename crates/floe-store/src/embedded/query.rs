@@ -17,7 +17,7 @@ use floe_core::{
 use super::chunk::Row;
 use super::rows::{Rows, Slot};
 use super::tail::{Ledger, NameStats, OrganizationTail};
-use super::view::{View, read};
+use super::view::{Selected, View, read};
 use crate::port::{
     CustomerMeterRow, Direction, EventAddress, EventQuery, EventRow, NameQuery, NameRow, Page,
     PageRequest, Result, TextQuery,
@@ -26,11 +26,9 @@ use crate::port::{
 /// All event timestamps, in microseconds.
 const ANY_TIME: std::ops::Range<i64> = i64::MIN..i64::MAX;
 
-/// Which events a question is about.
+/// Which events a question is about, besides their customers and times.
 #[derive(Clone, Copy)]
 struct Condition<'q> {
-    /// Of these customers.
-    customers: Option<&'q CustomerSelection>,
     /// Whether events of this source and name can match.
     name: &'q dyn Fn(EventSource, &str) -> bool,
     metadata: &'q [MetadataCondition],
@@ -67,8 +65,13 @@ impl<'q> RowsPlan<'q> {
     }
 
     /// Calls `found` with every matching row and what it contributes to the aggregation.
-    fn each_match<'c>(&self, rows: Rows<'c>, mut found: impl FnMut(Row, Measure<'c>)) {
-        let _ = self.try_each_match(rows, |row, measure| {
+    fn each_match<'c>(
+        &self,
+        rows: Rows<'c>,
+        selected: Selected<'_>,
+        mut found: impl FnMut(Row, Measure<'c>),
+    ) {
+        let _ = self.try_each_match(rows, selected, |row, measure| {
             found(row, measure);
             ControlFlow::Continue(())
         });
@@ -77,34 +80,16 @@ impl<'q> RowsPlan<'q> {
     fn try_each_match<'c>(
         &self,
         rows: Rows<'c>,
+        selected: Selected<'_>,
         mut found: impl FnMut(Row, Measure<'c>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         if !self.names.iter().any(|&possible| possible) {
             return ControlFlow::Continue(());
         }
-        self.try_each_row(rows, |row| match self.measure(rows, row) {
+        selected.try_each(rows, |row| match self.measure(rows, row) {
             Some(measure) => found(row, measure),
             None => ControlFlow::Continue(()),
         })
-    }
-
-    /// Calls `visit` with every row of the customers in question, matching or not.
-    fn each_row(&self, rows: Rows<'_>, mut visit: impl FnMut(Row)) {
-        let _ = self.try_each_row(rows, |row| {
-            visit(row);
-            ControlFlow::Continue(())
-        });
-    }
-
-    fn try_each_row(
-        &self,
-        rows: Rows<'_>,
-        visit: impl FnMut(Row) -> ControlFlow<()>,
-    ) -> ControlFlow<()> {
-        match self.condition.customers {
-            None => (0..Row::try_from(rows.len()).unwrap_or(Row::MAX)).try_for_each(visit),
-            Some(customers) => rows.rows_of(customers).into_iter().try_for_each(visit),
-        }
     }
 
     /// What a row contributes, if it matches (all but the customer, which the caller chose).
@@ -138,7 +123,7 @@ impl<'q> RowsPlan<'q> {
     }
 
     fn shape_plan(&self, rows: Rows<'_>, shape: usize) -> ShapePlan<'q> {
-        let Condition { metadata, filters, aggregation, .. } = self.condition;
+        let Condition { metadata, filters, aggregation, name: _ } = self.condition;
         let slot_of = |property: &Property| match property {
             Property::Metadata(path) => Some(rows.resolve(shape, path)),
             Property::Name | Property::Source | Property::Timestamp => None,
@@ -217,7 +202,6 @@ pub(super) fn quantities(
         series.bucket_count(),
     );
     let condition = Condition {
-        customers: query.customers.as_ref(),
         name: &is_usage,
         metadata: &query.metadata,
         filters: &[&query.filter],
@@ -228,12 +212,12 @@ pub(super) fn quantities(
         _ => 0..0,
     };
     let mut finder = BucketFinder::new(&series);
-    let visit = |(): &mut (), _, rows: Rows<'_>| {
+    let visit = |(): &mut (), _, rows: Rows<'_>, selected: Selected<'_>| {
         let mut slots: Vec<Option<CustomerSlot>> = Vec::new();
         if accumulator.is_per_customer() {
             slots.resize(rows.customers().len(), None);
         }
-        RowsPlan::new(condition, rows).each_match(rows, |row, measure| {
+        RowsPlan::new(condition, rows).each_match(rows, selected, |row, measure| {
             let Some(bucket) = finder.find(rows.micros(row)) else { return };
             let customer = if accumulator.is_per_customer() {
                 let code = rows.customer_code_of(row) as usize;
@@ -248,7 +232,7 @@ pub(super) fn quantities(
         ControlFlow::Continue(())
     };
     if let Some(view) = view {
-        view.scan(covered, |_| (), visit)?;
+        view.scan(covered, query.customers.as_ref(), |_| (), visit)?;
     }
     Ok(accumulator.finish(&series))
 }
@@ -257,7 +241,6 @@ pub(super) fn quantities(
 /// (semantics section 11).
 pub(super) fn meter_has_events(view: View<'_>, meter: &Meter) -> Result<bool> {
     let condition = Condition {
-        customers: None,
         name: &is_usage,
         metadata: &[],
         filters: &[&meter.filter],
@@ -265,13 +248,14 @@ pub(super) fn meter_has_events(view: View<'_>, meter: &Meter) -> Result<bool> {
     };
     view.scan(
         ANY_TIME,
+        None,
         |tail| tail.has_ledger_of(meter.id),
-        |found, _, rows| {
+        |found, _, rows, selected| {
             if *found {
                 return ControlFlow::Break(());
             }
             let first =
-                RowsPlan::new(condition, rows).try_each_match(rows, |_, _| ControlFlow::Break(()));
+                RowsPlan::new(condition, rows).try_each_match(rows, selected, |_, _| ControlFlow::Break(()));
             *found = first.is_break();
             first
         },
@@ -328,13 +312,13 @@ pub(super) fn customer_meters(
     let from_users = |source: EventSource, _: &str| source == EventSource::User;
     view.scan(
         ANY_TIME,
+        None,
         |tail| windows(Some(tail)),
-        |windows, _, rows| {
+        |windows, _, rows, _| {
             let condition = |(meter, filters)| {
                 let meter: &Meter = meter;
                 let filters: &[&Filter; 1] = filters;
                 Condition {
-                    customers: None,
                     name: &from_users,
                     metadata: &[],
                     filters,
@@ -505,7 +489,6 @@ fn search(
             && !(of_meter && is_credit_or_reset(source, name))
     };
     let condition = Condition {
-        customers: query.customers.as_ref(),
         name: &name,
         metadata: &query.metadata,
         filters: &filters,
@@ -542,21 +525,21 @@ fn search(
     let before = query.before.map_or(i64::MAX, Timestamp::micros);
     view.scan(
         after..before,
+        query.customers.as_ref(),
         |_| (),
-        |(), start, rows| {
+        |(), start, rows, selected| {
             let plan = RowsPlan::new(condition, rows);
-            plan.each_row(rows, |row| {
-                if !inside(&plan, rows, row) {
-                    return;
+            selected.try_each(rows, |row| {
+                if inside(&plan, rows, row) {
+                    let key = key(rows, row, start + u64::from(row));
+                    if query.depth.is_some() && rows.parent_id(row).is_some() {
+                        with_parent.push(key);
+                    } else {
+                        found(rows, row, key);
+                    }
                 }
-                let key = key(rows, row, start + u64::from(row));
-                if query.depth.is_some() && rows.parent_id(row).is_some() {
-                    with_parent.push(key);
-                } else {
-                    found(rows, row, key);
-                }
-            });
-            ControlFlow::Continue(())
+                ControlFlow::Continue(())
+            })
         },
     )?;
     let Some(levels) = query.depth else { return Ok(()) };

@@ -44,7 +44,10 @@ pub(super) struct Memtable {
     /// Number of events before those of `active`.
     active_start: u64,
     external_ids: ExternalIds,
-    /// Bytes of the frozen chunks and of the external ids.
+    first_user_event_at: HashMap<CustomerRef<'static>, Timestamp>,
+    children_by_text: HashMap<Box<str>, Vec<u64>>,
+    children_by_id: HashMap<Uuid, Vec<u64>>,
+    /// Bytes of the frozen chunks and of what stands beside the chunks.
     other_bytes: usize,
 }
 
@@ -78,12 +81,7 @@ pub(super) struct OrganizationTail {
     growing: Memtable,
     names: Vec<NameStats>,
     name_index: HashMap<(EventSource, Box<str>), usize>,
-    first_user_event_at: HashMap<CustomerRef<'static>, Timestamp>,
     ledgers: HashMap<(CustomerId, MeterId), Ledger>,
-    children_by_text: HashMap<Box<str>, Vec<u64>>,
-    children_by_id: HashMap<Uuid, Vec<u64>>,
-    /// Bytes of what is maintained beside the events.
-    other_bytes: usize,
 }
 
 /// How often a name occurred.
@@ -176,6 +174,9 @@ impl Memtable {
             active: Chunk::default(),
             active_start: first,
             external_ids: ExternalIds { table: HashTable::new(), key: *Uuid::new_v4().as_bytes() },
+            first_user_event_at: HashMap::new(),
+            children_by_text: HashMap::new(),
+            children_by_id: HashMap::new(),
             other_bytes: 0,
         }
     }
@@ -201,10 +202,41 @@ impl Memtable {
             self.external_ids.table.insert_unique(hash, (hash, number), |(hash, _)| *hash);
             self.other_bytes += EXTERNAL_ID_ENTRY_BYTES;
         }
+        if let Some(parent) = &event.parent_id {
+            let number = self.end();
+            self.children_by_text.entry((&**parent).into()).or_default().push(number);
+            self.other_bytes += parent.len() + 64;
+            if let Ok(id) = parent.parse() {
+                self.children_by_id.entry(id).or_default().push(number);
+                self.other_bytes += 64;
+            }
+        }
+        if event.source == EventSource::User {
+            self.note_user_event(event);
+        }
         self.active.push(sequence, ingested_at, event);
         if self.active.is_full() {
             self.freeze();
         }
+    }
+
+    fn note_user_event(&mut self, event: &NewEvent<'_>) {
+        match self.first_user_event_at(&event.customer) {
+            Some(first) if first <= event.timestamp => {}
+            known => {
+                let customer = event.customer.borrowed().into_owned();
+                if known.is_none() {
+                    self.other_bytes += FIRST_EVENT_ENTRY_BYTES + text_bytes(&customer);
+                }
+                self.first_user_event_at.insert(customer, event.timestamp);
+            }
+        }
+    }
+
+    /// The earliest user event under one spelling of a customer.
+    fn first_user_event_at(&self, customer: &CustomerRef<'_>) -> Option<Timestamp> {
+        let map: &HashMap<CustomerRef<'_>, Timestamp> = &self.first_user_event_at;
+        map.get(customer).copied()
     }
 
     fn freeze(&mut self) {
@@ -268,18 +300,14 @@ impl OrganizationTail {
             sealing: None,
             names: Vec::new(),
             name_index: HashMap::new(),
-            first_user_event_at: HashMap::new(),
             ledgers: HashMap::new(),
-            children_by_text: HashMap::new(),
-            children_by_id: HashMap::new(),
-            other_bytes: 0,
         }
     }
 
     /// Estimated bytes of memory.
     pub(super) fn bytes(&self) -> usize {
         let sealing = self.sealing.as_ref().map_or(0, |sealing| sealing.bytes());
-        sealing + self.growing.bytes() + self.other_bytes
+        sealing + self.growing.bytes()
     }
 
     /// Appends an event.
@@ -289,24 +317,22 @@ impl OrganizationTail {
         ingested_at: Timestamp,
         event: &NewEvent<'_>,
     ) {
-        self.note(self.growing.end(), ingested_at, event);
+        self.count_name(ingested_at, event);
+        self.note_system_event(ingested_at, event);
         self.growing.push(sequence, ingested_at, event);
     }
 
-    /// Maintains what stands beside the events.
-    pub(super) fn note(&mut self, number: u64, ingested_at: Timestamp, event: &NewEvent<'_>) {
-        if let Some(parent) = &event.parent_id {
-            self.children_by_text.entry((&**parent).into()).or_default().push(number);
-            self.other_bytes += parent.len() + 64;
-            if let Ok(id) = parent.parse() {
-                self.children_by_id.entry(id).or_default().push(number);
-                self.other_bytes += 64;
+    /// Adds how often names occur in a segment.
+    pub(super) fn add_names(&mut self, names: Vec<NameStats>) {
+        for more in names {
+            let key = (more.source, more.name.clone());
+            match self.name_index.get(&key).and_then(|&index| self.names.get_mut(index)) {
+                Some(known) => known.merge(&more),
+                None => {
+                    self.name_index.insert(key, self.names.len());
+                    self.names.push(more);
+                }
             }
-        }
-        self.count_name(ingested_at, event);
-        match event.source {
-            EventSource::User => self.note_user_event(event),
-            EventSource::System => self.note_system_event(ingested_at, event),
         }
     }
 
@@ -315,7 +341,6 @@ impl OrganizationTail {
         let index = match self.name_index.get(&key) {
             Some(&index) => index,
             None => {
-                self.other_bytes += 2 * event.name.len() + 192;
                 self.names.push(NameStats {
                     source: event.source,
                     name: key.1.clone(),
@@ -334,20 +359,11 @@ impl OrganizationTail {
         stats.last_seen = stats.last_seen.max(event.timestamp);
     }
 
-    fn note_user_event(&mut self, event: &NewEvent<'_>) {
-        match self.first_user_event_at(&event.customer) {
-            Some(first) if first <= event.timestamp => {}
-            known => {
-                let customer = event.customer.borrowed().into_owned();
-                if known.is_none() {
-                    self.other_bytes += FIRST_EVENT_ENTRY_BYTES + text_bytes(&customer);
-                }
-                self.first_user_event_at.insert(customer, event.timestamp);
-            }
+    /// Takes a credit or reset into its ledger; leaves other events alone.
+    pub(super) fn note_system_event(&mut self, ingested_at: Timestamp, event: &NewEvent<'_>) {
+        if event.source == EventSource::User {
+            return;
         }
-    }
-
-    fn note_system_event(&mut self, ingested_at: Timestamp, event: &NewEvent<'_>) {
         let CustomerRef::Id(customer) = event.customer else { return };
         let text = |key: &str| match event.metadata.get(key) {
             Some(Value::String(text)) => text.parse().ok(),
@@ -358,7 +374,6 @@ impl OrganizationTail {
             METER_CREDITED | METER_RESET => self.ledgers.entry((customer, meter)).or_default(),
             _ => return,
         };
-        self.other_bytes += 96;
         ledger.modified_at = ledger.modified_at.max(Some(ingested_at));
         if event.name == METER_RESET {
             ledger.reset_at = ledger.reset_at.max(Some(event.timestamp));
@@ -430,19 +445,23 @@ impl OrganizationTail {
             .or_else(|| self.sealing.as_ref().and_then(|of| of.by_sequence(sequence)))
     }
 
-    /// Whether any event names a parent.
+    fn memtables(&self) -> impl Iterator<Item = &Memtable> {
+        std::iter::once(&self.growing).chain(self.sealing.as_deref())
+    }
+
+    /// Whether any event in memory names a parent.
     pub(super) fn has_children(&self) -> bool {
-        !self.children_by_text.is_empty()
+        self.memtables().any(|of| !of.children_by_text.is_empty())
     }
 
-    /// The numbers of the events that name a parent by this text.
-    pub(super) fn children_by_text(&self, parent: &str) -> &[u64] {
-        self.children_by_text.get(parent).map_or(&[], Vec::as_slice)
+    /// The numbers of the events in memory that name a parent by this text.
+    pub(super) fn children_by_text<'t>(&'t self, parent: &'t str) -> impl Iterator<Item = u64> + 't {
+        self.memtables().flat_map(move |of| of.children_by_text.get(parent)).flatten().copied()
     }
 
-    /// The numbers of the events that name a parent by a text that reads as this id.
-    pub(super) fn children_by_id(&self, parent: EventId) -> &[u64] {
-        self.children_by_id.get(&parent.0).map_or(&[], Vec::as_slice)
+    /// The numbers of the events in memory that name a parent by a text that reads as this id.
+    pub(super) fn children_by_id(&self, parent: EventId) -> impl Iterator<Item = u64> {
+        self.memtables().flat_map(move |of| of.children_by_id.get(&parent.0)).flatten().copied()
     }
 
     /// The names that occur, in order of their first ingestion.
@@ -450,10 +469,9 @@ impl OrganizationTail {
         &self.names
     }
 
-    /// The earliest user event under one spelling of a customer.
+    /// The earliest user event in memory under one spelling of a customer.
     pub(super) fn first_user_event_at(&self, customer: &CustomerRef<'_>) -> Option<Timestamp> {
-        let map: &HashMap<CustomerRef<'_>, Timestamp> = &self.first_user_event_at;
-        map.get(customer).copied()
+        self.memtables().filter_map(|of| of.first_user_event_at(customer)).min()
     }
 
     /// Credits and resets of a customer and a meter.

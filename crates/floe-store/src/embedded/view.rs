@@ -5,14 +5,18 @@
 
 use std::collections::HashMap;
 use std::ops::{ControlFlow, Range};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
-use floe_core::{EventId, IdCipher, OrganizationId, Sequence};
+use floe_core::{CustomerSelection, EventId, IdCipher, OrganizationId, Sequence, Timestamp};
 
-use super::chunk::Row;
+use super::blocks::{BlockCache, BlockError};
+use super::chunk::{Chunk, Row};
 use super::dedup::DedupIndex;
+use super::fs::Fs;
 use super::rows::Rows;
 use super::segment::{Batch, PAGE_ROWS, Segment, SegmentError};
+use super::segment_index::{IndexBuilder, ParentHash, ParentHasher, SegmentIndex, index_path};
 use super::tail::{OrganizationTail, Sealed};
 use crate::port::{Result, StoreError};
 
@@ -33,6 +37,73 @@ pub(super) struct SealedReader {
     pub(super) dedup: DedupIndex,
     /// Parts of segments that were read lately.
     pub(super) batches: BatchCache,
+    /// Parts of derived files that were read lately.
+    pub(super) blocks: BlockCache,
+    pub(super) parents: ParentHasher,
+    pub(super) fs: Arc<dyn Fs>,
+    /// The data folder.
+    pub(super) folder: PathBuf,
+}
+
+impl SealedReader {
+    /// Asks the index of a segment; builds it if it is missing or damaged.
+    pub(super) fn with_index<T>(
+        &self,
+        segment: &Arc<Segment>,
+        ask: impl Fn(&SegmentIndex, &BlockCache) -> std::result::Result<T, BlockError>,
+    ) -> Result<T> {
+        let path = index_path(&self.folder, segment.meta.id);
+        let mut index = segment.index.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if index.is_none() {
+            // A damaged file is as good as none.
+            let opened = SegmentIndex::open(&*self.fs, &path, &segment.meta).unwrap_or_else(|error| {
+                tracing::warn!(%error, "a derived file is built again");
+                None
+            });
+            index = opened.map(Arc::new);
+        }
+        if let Some(index) = index {
+            match ask(&index, &self.blocks) {
+                Ok(answer) => {
+                    *segment.index.lock().unwrap_or_else(PoisonError::into_inner) = Some(index);
+                    return Ok(answer);
+                }
+                Err(error @ BlockError::Io { .. }) => {
+                    return Err(StoreError::Damaged(super::describe(&error)));
+                }
+                Err(error) => tracing::warn!(%error, "a derived file is built again"),
+            }
+        }
+        let index = self.build_index(segment)?;
+        ask(&index, &self.blocks).map_err(|error| StoreError::Damaged(super::describe(&error)))
+    }
+
+    /// Builds the index of a segment from its events.
+    pub(super) fn build_index(&self, segment: &Arc<Segment>) -> Result<Arc<SegmentIndex>> {
+        let mut builder = IndexBuilder::new(self.parents);
+        for group in 0..segment.row_groups().len() {
+            let batch = Batch::of_group(segment, group);
+            builder.add(Rows::Sealed(&batch));
+            batch.check().map_err(unreadable)?;
+        }
+        self.finish_index(builder, segment)
+    }
+
+    /// Writes the index of a segment.
+    pub(super) fn finish_index(
+        &self,
+        builder: IndexBuilder,
+        segment: &Segment,
+    ) -> Result<Arc<SegmentIndex>> {
+        let path = index_path(&self.folder, segment.meta.id);
+        let index = builder
+            .finish(&self.fs, &path, &segment.meta)
+            .map_err(|error| StoreError::Damaged(super::describe(&error)))?;
+        let index = Arc::new(index);
+        let mut place = segment.index.lock().unwrap_or_else(PoisonError::into_inner);
+        *place = Some(Arc::clone(&index));
+        Ok(index)
+    }
 }
 
 /// Why a segment could not be read.
@@ -144,20 +215,81 @@ impl View<'_> {
         Ok(self.by_id(EventId(id))?.filter(other))
     }
 
+    /// The earliest user event of a customer, under either spelling.
+    pub(super) fn first_user_event_at(
+        &self,
+        spellings: &CustomerSelection,
+    ) -> Result<Option<Timestamp>> {
+        let (mut first, sealed) = {
+            let tail = read(self.tail);
+            let in_memory = spellings.references().filter_map(|of| tail.first_user_event_at(&of));
+            (in_memory.min(), tail.sealed())
+        };
+        for segment in &sealed.segments {
+            // Hardly any segment has an earlier event than those before it.
+            if first.is_some_and(|first| first.micros() <= segment.meta.first_micros) {
+                continue;
+            }
+            let here = self.reader.with_index(segment, |index, cache| {
+                let mut first = None;
+                for spelling in spellings.references() {
+                    if let Some(code) = index.code_of(cache, &spelling)? {
+                        let micros = index.first_user_micros(cache, code)?;
+                        first = first.into_iter().chain(micros).min();
+                    }
+                }
+                Ok(first)
+            })?;
+            let here = here.and_then(Timestamp::from_micros);
+            first = first.into_iter().chain(here).min();
+        }
+        Ok(first)
+    }
+
+    /// Whether any event names a parent.
+    fn has_children(&self, sealed: &Sealed) -> Result<bool> {
+        if read(self.tail).has_children() {
+            return Ok(true);
+        }
+        for segment in &sealed.segments {
+            if self.reader.with_index(segment, |index, _| Ok(index.has_children()))? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The numbers of the events in segments that name a parent so.
+    fn sealed_children(&self, sealed: &Sealed, parent: ParentHash) -> Result<Vec<u64>> {
+        let mut numbers = Vec::new();
+        for segment in &sealed.segments {
+            let rows =
+                self.reader.with_index(segment, |index, cache| index.children(cache, parent))?;
+            numbers.extend(rows.iter().map(|row| segment.meta.first_number + u64::from(*row)));
+        }
+        Ok(numbers)
+    }
+
     /// The numbers of an event's direct children, ascending.
     pub(super) fn children_of(&self, number: u64) -> Result<Vec<u64>> {
-        if !read(self.tail).has_children() {
+        // Taken before memory is looked at: what moves into segments meanwhile is seen in both.
+        let sealed = read(self.tail).sealed();
+        if !self.has_children(&sealed)? {
             return Ok(Vec::new());
         }
         let (sequence, external_id) = self.with(number, |rows, row| {
             (rows.sequence(row), rows.external_id(row).map(str::to_owned))
         })?;
         let id = self.reader.cipher.event_id(sequence);
-        let mut candidates: Vec<u64> = {
+        let (mut candidates, sealed) = {
             let tail = read(self.tail);
             let by_text = external_id.iter().flat_map(|text| tail.children_by_text(text));
-            by_text.chain(tail.children_by_id(id)).copied().collect()
+            (by_text.chain(tail.children_by_id(id)).collect::<Vec<u64>>(), tail.sealed())
         };
+        if let Some(text) = &external_id {
+            candidates.extend(self.sealed_children(&sealed, self.reader.parents.text(text))?);
+        }
+        candidates.extend(self.sealed_children(&sealed, self.reader.parents.id(id.0))?);
         candidates.sort_unstable();
         candidates.dedup();
         let mut children = Vec::new();
@@ -172,7 +304,8 @@ impl View<'_> {
     /// How many direct children an event has: as many as [`Self::children_of`] tells, without
     /// visiting each of those that name its external id.
     pub(super) fn child_count(&self, number: u64) -> Result<u64> {
-        if !read(self.tail).has_children() {
+        let sealed = read(self.tail).sealed();
+        if !self.has_children(&sealed)? {
             return Ok(0);
         }
         let (sequence, external_id, parent) = self.with(number, |rows, row| {
@@ -180,14 +313,25 @@ impl View<'_> {
             (rows.sequence(row), text(rows.external_id(row)), text(rows.parent_id(row)))
         })?;
         let id = self.reader.cipher.event_id(sequence);
-        let (by_text, by_id) = {
+        let (in_memory, mut by_id, sealed) = {
             let tail = read(self.tail);
-            let by_text = external_id.as_ref().map_or(0, |text| tail.children_by_text(text).len());
-            (by_text, tail.children_by_id(id).to_vec())
+            let by_text =
+                external_id.as_ref().map_or(0, |text| tail.children_by_text(text).count());
+            (by_text as u64, tail.children_by_id(id).collect::<Vec<u64>>(), tail.sealed())
         };
+        by_id.extend(self.sealed_children(&sealed, self.reader.parents.id(id.0))?);
+        let mut count = in_memory;
+        if let Some(text) = &external_id {
+            let parent = self.reader.parents.text(text);
+            for segment in &sealed.segments {
+                let of = self
+                    .reader
+                    .with_index(segment, |index, cache| index.child_count(cache, parent))?;
+                count += of;
+            }
+        }
         // An external id comes first, so all who name it are children, but for the event itself.
-        let itself = external_id.is_some() && external_id == parent;
-        let mut count = (by_text - usize::from(itself)) as u64;
+        count -= u64::from(external_id.is_some() && external_id == parent);
         for child in by_id {
             let names_text = self.with(child, |rows, row| {
                 external_id.is_some() && rows.parent_id(row) == external_id.as_deref()
@@ -199,21 +343,29 @@ impl View<'_> {
         Ok(count)
     }
 
-    /// Visits all events that may lie in a range of event timestamps (in microseconds), with the
-    /// number of the first one: those that grow first, under the lock that `prepare` ran under, so
-    /// that the two see the same events.
+    /// Visits all events that may lie in a range of event timestamps (in microseconds) and are of
+    /// these customers, with the number of the first of the rows: those that grow first, under the
+    /// lock that `prepare` ran under, so that the two see the same events.
     pub(super) fn scan<T>(
         &self,
         between: Range<i64>,
+        customers: Option<&CustomerSelection>,
         prepare: impl FnOnce(&OrganizationTail) -> T,
-        mut visit: impl FnMut(&mut T, u64, Rows<'_>) -> ControlFlow<()>,
+        mut visit: impl FnMut(&mut T, u64, Rows<'_>, Selected<'_>) -> ControlFlow<()>,
     ) -> Result<T> {
         let overlaps = |(first, last): (i64, i64)| first < between.end && last >= between.start;
-        let mut visit_chunk = |state: &mut T, start: u64, chunk: &super::chunk::Chunk| {
-            if chunk.timestamp_range().is_some_and(overlaps) {
-                visit(state, start, Rows::Tail(chunk))
-            } else {
-                ControlFlow::Continue(())
+        let mut visit_chunk = |state: &mut T, start: u64, chunk: &Chunk| {
+            if !chunk.timestamp_range().is_some_and(overlaps) {
+                return ControlFlow::Continue(());
+            }
+            match customers {
+                None => visit(state, start, Rows::Tail(chunk), Selected::All),
+                Some(customers) => {
+                    let references = customers.references();
+                    let rows: Vec<Row> =
+                        references.flat_map(|of| chunk.rows_of(&of)).copied().collect();
+                    visit(state, start, Rows::Tail(chunk), Selected::These(&rows))
+                }
             }
         };
         let (mut state, frozen, sealing, sealed) = {
@@ -241,14 +393,25 @@ impl View<'_> {
             if !overlaps((segment.meta.first_micros, segment.meta.last_micros)) {
                 continue;
             }
+            let rows = customers.map(|customers| self.rows_in(segment, customers)).transpose()?;
             for (index, group) in segment.row_groups().iter().enumerate() {
                 if !overlaps(group.micros) {
                     continue;
                 }
-                let batch = Batch::of_group(segment, index);
-                let start = segment.meta.first_number + u64::from(group.start);
-                let flow = visit(&mut state, start, Rows::Sealed(&batch));
-                batch.check().map_err(unreadable)?;
+                let mut visit = |batch: &Batch, selected: Selected<'_>| {
+                    let start = segment.meta.first_number + u64::from(batch.first_row());
+                    let flow = visit(&mut state, start, Rows::Sealed(batch), selected);
+                    batch.check().map_err(unreadable)?;
+                    Ok(flow)
+                };
+                let flow = match &rows {
+                    None => visit(&Batch::of_group(segment, index), Selected::All)?,
+                    Some(rows) => {
+                        let from = rows.partition_point(|&row| row < group.start);
+                        let to = rows.partition_point(|&row| row < group.start + group.rows);
+                        self.visit_some(segment, index, &rows[from..to], &mut visit)?
+                    }
+                };
                 if flow.is_break() {
                     return Ok(state);
                 }
@@ -256,7 +419,73 @@ impl View<'_> {
         }
         Ok(state)
     }
+
+    /// Visits some rows of a row group: page by page if few of its pages have any.
+    fn visit_some(
+        &self,
+        segment: &Arc<Segment>,
+        group: usize,
+        rows: &[Row],
+        visit: &mut impl FnMut(&Batch, Selected<'_>) -> Result<ControlFlow<()>>,
+    ) -> Result<ControlFlow<()>> {
+        let of_page = |a: &Row, b: &Row| segment.page_of(*a) == segment.page_of(*b);
+        let mut visit = |batch: &Batch, rows: &[Row]| {
+            let rows: Vec<Row> = rows.iter().map(|row| row - batch.first_row()).collect();
+            visit(batch, Selected::These(&rows))
+        };
+        if rows.chunk_by(of_page).count() > PAGES_APART_MAX {
+            return visit(&Batch::of_group(segment, group), rows);
+        }
+        for rows in rows.chunk_by(of_page) {
+            let Some(&first) = rows.first() else { continue };
+            if visit(&self.reader.batches.around(segment, first), rows)?.is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// The rows of customers in a segment, ascending.
+    fn rows_in(&self, segment: &Arc<Segment>, customers: &CustomerSelection) -> Result<Vec<Row>> {
+        let mut rows = self.reader.with_index(segment, |index, cache| {
+            let mut rows = Vec::new();
+            for customer in customers.references() {
+                if let Some(code) = index.code_of(cache, &customer)? {
+                    rows.extend(index.rows_of(cache, code)?);
+                }
+            }
+            Ok(rows)
+        })?;
+        rows.sort_unstable();
+        Ok(rows)
+    }
 }
+
+/// Which of some rows a question is about.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Selected<'r> {
+    /// All.
+    All,
+    /// These, ascending but where they are of several customers in memory.
+    These(&'r [Row]),
+}
+
+impl Selected<'_> {
+    /// Visits each of them.
+    pub(super) fn try_each(
+        self,
+        rows: Rows<'_>,
+        visit: impl FnMut(Row) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        match self {
+            Self::All => (0..super::chunk::position(rows.len())).try_for_each(visit),
+            Self::These(selected) => selected.iter().copied().try_for_each(visit),
+        }
+    }
+}
+
+/// Pages of a row group that are read one by one; if more of them have rows, it is read whole.
+const PAGES_APART_MAX: usize = 4;
 
 fn number_of(sealed: &Sealed, sequence: Sequence) -> Result<Option<u64>> {
     let before = |segment: &Arc<Segment>| segment.meta.last_sequence < sequence.0;
@@ -299,10 +528,9 @@ impl BatchCache {
 
     /// The page around a row of a segment. Its columns are read when they are asked for.
     fn around(&self, segment: &Arc<Segment>, row: Row) -> Arc<Batch> {
-        let group = segment.group_of(row);
+        let (group, page) = segment.page_of(row);
         let (start, rows) =
             segment.row_groups().get(group).map_or((0, 0), |group| (group.start, group.rows));
-        let page = (row.saturating_sub(start)) as usize / PAGE_ROWS;
         let first = page * PAGE_ROWS;
         let range = first..(first + PAGE_ROWS).min(rows as usize);
         let key = (segment.meta.id, start + Row::try_from(first).unwrap_or(Row::MAX));

@@ -3,14 +3,14 @@
 use std::collections::HashSet;
 
 use floe_core::{EventId, NewEvent, OrganizationId};
-use floe_store::embedded::EmbeddedStore;
+use floe_store::embedded::{EmbeddedOptions, EmbeddedStore};
 use floe_store::port::{EventQuery, EventRow, EventStore as _, NameQuery};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-use crate::support::{DAY_ONE, HOUR, event, folder, ingest, list, open, organization, wait};
+use crate::support::{DAY_ONE, HOUR, event, folder, ingest, list, open_with, organization, wait};
 
 struct Tree {
     _folder: TempDir,
@@ -22,7 +22,9 @@ struct Tree {
 impl Tree {
     fn new() -> Self {
         let folder = folder();
-        let store = open(folder.path());
+        // Parents and children are sealed apart from each other, and some stay in memory.
+        let options = EmbeddedOptions { seal_events: 3, ..EmbeddedOptions::default() };
+        let store = open_with(folder.path(), options);
         let organization = organization(&store);
         Self { _folder: folder, store, organization, events: 0 }
     }

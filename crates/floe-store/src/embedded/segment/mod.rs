@@ -309,6 +309,13 @@ impl Segment {
         Ok(found.and_then(|row| Row::try_from(row).ok()).map(|row| group.start + row))
     }
 
+    /// The row group of a row, and the page in it.
+    pub(super) fn page_of(&self, row: Row) -> (usize, usize) {
+        let group = self.group_of(row);
+        let start = self.row_groups.get(group).map_or(0, |group| group.start);
+        (group, row.saturating_sub(start) as usize / PAGE_ROWS)
+    }
+
     /// The row group of a row.
     pub(super) fn group_of(&self, row: Row) -> usize {
         self.row_groups.partition_point(|group| group.start + group.rows <= row)
