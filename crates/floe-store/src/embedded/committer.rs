@@ -335,6 +335,11 @@ impl Thread {
     /// whose events are sealed.
     fn seal_if_due(&mut self) {
         let progress = &self.0.maintainer.progress;
+        if let Some(file) = progress.take_journal_file()
+            && let Err(error) = self.0.journal.release_before(file)
+        {
+            tracing::warn!(error = %describe(&error), "journal files of sealed events stay");
+        }
         if self.0.shared.tail_bytes() >= self.0.tail_bytes_max {
             // Those who wait for this commit's successors wait for room; unless sealing fails.
             progress.wait();
@@ -371,7 +376,7 @@ impl Thread {
         self.0.maintainer.seal(SealJob {
             end: self.0.next,
             last_ingested_at: self.0.last_ingested_at,
-            journal_file: self.0.journal.files(),
+            journal_file: self.0.journal.current_file(),
             memtables,
         });
     }

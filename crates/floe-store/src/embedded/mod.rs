@@ -36,7 +36,7 @@ use self::codec::EncodedEvents;
 use self::committer::{Committer, Parts, Shared};
 use self::dedup::DedupIndex;
 use self::fs::{Fs, RealFs};
-use self::journal::{Journal, JournalIdentity, JournalOptions};
+use self::journal::{Journal, JournalIdentity, JournalOptions, KnownFiles};
 use self::maintain::{Maintainer, Maintenance, SealOptions, Tails, segment_path};
 use self::manifest::Manifest;
 use self::rows::Rows;
@@ -386,7 +386,7 @@ impl EmbeddedStore {
             Arc::clone(&options.fs),
             &folder.join("journal"),
             &JournalIdentity { folder_id, key_check: cipher.key_check() },
-            files,
+            KnownFiles { first: 1, last: files },
             JournalOptions::default(),
             Box::new(on_new_file),
             |_, payload| {

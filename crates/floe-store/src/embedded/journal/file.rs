@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 
-use super::JournalError;
-use super::format::{FileHeader, SLOT_BYTES};
+use super::format::{FileHeader, SLOT, SLOT_BYTES};
+use super::{FILE_BYTES_MIN, JournalError};
 use crate::embedded::fs::{Fs, FsFile, OpenMode};
 
 /// Zeros are written, and looked for, in pieces of this many bytes.
@@ -172,7 +172,7 @@ fn write_zeros(file: &dyn FsFile, from: u64, to: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// A file of zeros that becomes the next file of the journal.
+/// A file that becomes the next file of the journal: of zeros, or one that was released.
 ///
 /// It stands under another name until [`Spare::publish`]. Overwriting blocks that were written
 /// before costs half the sync of writing new ones; hence zeros, not `fallocate`.
@@ -195,8 +195,15 @@ enum Filler {
     Absent,
 }
 
-/// A file, and how many bytes of zeros it has, durably.
-type Filled = (Arc<dyn FsFile>, u64);
+/// A file with blocks.
+#[derive(Debug)]
+pub(super) struct Filled {
+    pub(super) file: Arc<dyn FsFile>,
+    /// Its length, which is durable.
+    pub(super) bytes: u64,
+    /// It holds the bytes of a released file, and not zeros.
+    pub(super) recycled: bool,
+}
 
 impl Spare {
     /// Starts making file `number`, of `bytes` bytes, on a thread of its own.
@@ -223,11 +230,38 @@ impl Spare {
         Self { folder: folder.clone(), number, bytes, enough, filler: Filler::Absent }
     }
 
+    /// Makes file `number` of the file `released`, if that has about `bytes` bytes. Otherwise, the
+    /// file is still there.
+    ///
+    /// The new name is not synced: under either name the file is removed at the next open, and the
+    /// old bytes are of no use to anybody.
+    pub(super) fn recycle(
+        folder: &Folder,
+        released: u64,
+        number: u64,
+        bytes: u64,
+    ) -> Result<Option<Self>, JournalError> {
+        let file = folder.open(released)?;
+        let found = file.len()?;
+        // A file is long if it had to take one large record, and short if it was needed before its
+        // zeros were written; neither is to be handed down.
+        if found < FILE_BYTES_MIN || found < bytes / 2 || found > bytes.saturating_mul(2) {
+            return Ok(None);
+        }
+        let mut spare = Self::later(folder, number, bytes);
+        let Folder { fs, path } = folder;
+        fs.rename(&path.join(&file.name), &path.join(spare_name(number)))
+            .map_err(file.failed("rename"))?;
+        let JournalFile { file, .. } = file;
+        spare.filler = Filler::Done(Ok(Filled { file, bytes: found, recycled: true }));
+        Ok(Some(spare))
+    }
+
     pub(super) fn number(&self) -> u64 {
         self.number
     }
 
-    /// Takes the zeros that there are, and waits for no more than `bytes_min` of them.
+    /// Takes the blocks that there are, and waits for no more than `bytes_min` bytes of them.
     pub(super) fn fill(&mut self, bytes_min: u64) -> Result<Filled, JournalError> {
         self.enough.store(bytes_min, Ordering::Relaxed);
         match std::mem::replace(&mut self.filler, Filler::Absent) {
@@ -250,7 +284,12 @@ impl Spare {
         header: &FileHeader,
     ) -> Result<JournalFile, JournalError> {
         assert_eq!(self.number, header.file, "a spare is made for one file number");
-        file.write_all_at(&header.encode(), 0).map_err(self.failed("write to"))?;
+        let mut page = header.encode();
+        if header.recycled {
+            // The terminator: no record stands behind the header yet.
+            page.extend_from_slice(&[0; SLOT]);
+        }
+        file.write_all_at(&page, 0).map_err(self.failed("write to"))?;
         file.sync_data().map_err(self.failed("sync"))?;
         let Folder { fs, path } = &self.folder;
         let name = file_name(self.number);
@@ -293,5 +332,5 @@ fn make_zeros(folder: &Folder, number: u64, bytes: u64, enough: &AtomicU64) -> i
         file.sync_data()?;
         at = to;
     }
-    Ok((file, at))
+    Ok(Filled { file, bytes: at, recycled: false })
 }

@@ -16,16 +16,17 @@ mod recover;
 #[cfg(test)]
 mod tests;
 
+use std::collections::VecDeque;
 use std::error::Error;
 use std::fmt;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use self::file::{Folder, JournalFile, Spare};
+use self::file::{Filled, Folder, JournalFile, Spare};
 use self::format::{
-    FILE_HEADER_BYTES, FileHeader, Kind, RECORD_HEADER_BYTES, RecordHeader, SLOT, SLOT_BYTES,
-    record_bytes,
+    FILE_HEADER_BYTES, FORMAT_VERSION, FileHeader, Kind, RECORD_HEADER_BYTES, RecordHeader, SLOT,
+    SLOT_BYTES, record_bytes,
 };
 use self::recover::{LastFile, Recovered};
 use super::fs::Fs;
@@ -45,12 +46,15 @@ const SPARE_AFTER_PART: u64 = 4;
 /// A file that is needed before it is filled with zeros is taken as it is once this part (1/n) of
 /// them is there: a commit waits for no more, and there are at most so many times more files.
 const SPARE_ENOUGH_PART: u64 = 4;
+/// So many files to come are made of released ones at most; further ones are removed.
+const SPARES_MAX: usize = 2;
 /// A record is written in pieces of this many bytes at most.
 const SCRATCH_BYTES: usize = 1024 * 1024;
 
 /// Called with a new file's number once the file is durable and before a record is put in it.
 ///
-/// The owner records the number, durably, and hands it to the next [`Journal::open`].
+/// The owner records the number, durably, and hands it to the next [`Journal::open`] as
+/// [`KnownFiles::last`].
 pub type OnNewFile = Box<dyn FnMut(u64) -> io::Result<()> + Send>;
 
 /// Whose journal it is; stands in every file's header.
@@ -60,6 +64,32 @@ pub struct JournalIdentity {
     pub folder_id: [u8; 16],
     /// A check value of the folder's key: tells another key, and tells nothing about the key.
     pub key_check: [u8; 8],
+}
+
+/// Which files the owner durably knows of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KnownFiles {
+    /// The first file that is needed, from 1: the highest number that [`Journal::release_before`]
+    /// was called with, or was about to be. What is left of files before it is removed.
+    pub first: u64,
+    /// The highest number that [`OnNewFile`] was called with; 0 for a new journal.
+    pub last: u64,
+}
+
+impl Default for KnownFiles {
+    /// A new journal's.
+    fn default() -> Self {
+        Self { first: 1, last: 0 }
+    }
+}
+
+/// Which record, and where it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordPlace {
+    /// The record's number, from 1; rises from record to record, over released files too.
+    pub record: u64,
+    /// Number of the file that the record is in; never falls from record to record.
+    pub file: u64,
 }
 
 /// How a journal is kept.
@@ -150,15 +180,17 @@ pub enum JournalError {
         expected: String,
     },
     /// A file that must exist does not.
-    #[error("journal file {file} is missing; the catalog knows of files 1 to {known}")]
+    #[error("journal file {file} is missing; files {first} to {last} are known and needed")]
     MissingFile {
         /// The file's name.
         file: String,
+        /// The number of the first file that the owner needs.
+        first: u64,
         /// The number of the last file known to the owner.
-        known: u64,
+        last: u64,
     },
     /// A file exists, or holds records, that the owner has never heard of.
-    #[error("journal file {file} is not expected; the catalog knows of {known} files")]
+    #[error("journal file {file} is not expected; no file after {known} is known")]
     UnexpectedFile {
         /// The file's name.
         file: String,
@@ -196,9 +228,11 @@ pub struct RecoveryReport {
     pub records: u64,
     /// Number of the last record of any kind; 0 if there is none.
     pub last_record: u64,
-    /// Files that the owner knew of.
+    /// Files that were read: those that the owner knew of and needed.
     pub files: u64,
-    /// Bytes of records in all files, headers and padding included.
+    /// Files that were removed since they had been released, but were not gone yet.
+    pub released_files: u64,
+    /// Bytes of records in the files that were read, headers and padding included.
     pub bytes: u64,
     /// The journal ends with a clean close (or has no records at all, see `last_record`).
     pub clean_close: bool,
@@ -215,7 +249,7 @@ pub struct TornTail {
     pub file: String,
     /// Where the record began, in bytes.
     pub offset: u64,
-    /// Bytes that were set to zero.
+    /// Bytes that were set to zero. Not all of them need to be the record's.
     pub bytes: u64,
 }
 
@@ -228,11 +262,13 @@ pub struct Journal {
     options: JournalOptions,
     on_new_file: OnNewFile,
     current: LastFile,
-    spare: Option<Spare>,
+    /// Files to come, for the numbers behind the current one.
+    spares: VecDeque<Spare>,
+    /// Bytes of records in each file that was not released; the last is the current one.
+    record_bytes: VecDeque<u64>,
     next_record: u64,
     /// The last record is a clean close, so an open record goes before the next data.
     closed: bool,
-    record_bytes: u64,
     scratch: Vec<u8>,
     poisoned: Option<String>,
 }
@@ -251,13 +287,13 @@ impl fmt::Debug for Journal {
 impl Journal {
     /// Opens the journal in the folder `dir` of a disk, and replays its records in order.
     ///
-    /// `expect_files` is the highest number that `on_new_file` was ever called with, as the owner
-    /// has recorded it: 0 for a new journal, whose folder and first file are then created. The
-    /// numbers handed to `replay` rise, with gaps where the journal's own records stand.
+    /// For a new journal, folder and first file are created. `replay` is handed the records from
+    /// the first needed file on; their numbers rise, with gaps where the journal's own records
+    /// stand.
     ///
-    /// A record cut short by a crash is set to zeros. The last record is written and synced once
-    /// more, so whatever was replayed is durable when this returns. The caller sees to it that no
-    /// other process has the folder open.
+    /// A record cut short by a crash is cleared. The last record is written and synced once more, so
+    /// whatever was replayed is durable when this returns. The caller sees to it that no other
+    /// process has the folder open.
     ///
     /// # Errors
     ///
@@ -267,17 +303,17 @@ impl Journal {
         fs: Arc<dyn Fs>,
         dir: &Path,
         identity: &JournalIdentity,
-        expect_files: u64,
+        known: KnownFiles,
         options: JournalOptions,
         on_new_file: OnNewFile,
-        replay: impl FnMut(u64, &[u8]) -> Result<(), E>,
+        replay: impl FnMut(RecordPlace, &[u8]) -> Result<(), E>,
     ) -> Result<(Self, RecoveryReport), JournalError>
     where
         E: Into<Box<dyn Error + Send + Sync>>,
     {
         let folder = Folder { fs, path: dir.to_owned() };
-        let Recovered { last, next_record, closed, report } =
-            recover::recover(&folder, identity, expect_files, replay)?;
+        let Recovered { last, mut record_bytes, next_record, closed, report } =
+            recover::recover(&folder, identity, known, replay)?;
         let mut on_new_file = on_new_file;
         let current = match last {
             Some(last) => last,
@@ -285,6 +321,7 @@ impl Journal {
                 folder.create()?;
                 let bytes = options.bytes_of_file(1);
                 let spare = Spare::later(&folder, 1, bytes);
+                record_bytes.push_back(0);
                 begin_file(spare, bytes, next_record, identity, &mut on_new_file)?
             }
         };
@@ -294,17 +331,17 @@ impl Journal {
             options,
             on_new_file,
             current,
-            spare: None,
+            spares: VecDeque::new(),
+            record_bytes,
             next_record,
             closed,
-            record_bytes: report.bytes,
             scratch: Vec::new(),
             poisoned: None,
         };
         Ok((journal, report))
     }
 
-    /// Appends the concatenation of `payload` as one record, and returns its number once it is
+    /// Appends the concatenation of `payload` as one record, and returns its place once it is
     /// durable.
     ///
     /// # Errors
@@ -312,7 +349,7 @@ impl Journal {
     /// [`JournalError::RecordTooLarge`] leaves the journal as it was. After any other error the
     /// record may or may not be found at the next open, and every further call answers
     /// [`JournalError::Poisoned`].
-    pub fn append(&mut self, payload: &[&[u8]]) -> Result<u64, JournalError> {
+    pub fn append(&mut self, payload: &[&[u8]]) -> Result<RecordPlace, JournalError> {
         self.check_not_poisoned()?;
         let bytes = payload.iter().map(|part| part.len() as u64).sum();
         if bytes > RECORD_BYTES_MAX {
@@ -322,18 +359,62 @@ impl Journal {
             // Synced by itself, so that after a clean close a torn tail is at most this slot.
             self.write_or_poison(Kind::Open, &[])?;
         }
-        let number = self.write_or_poison(Kind::Data, payload)?;
+        let record = self.write_or_poison(Kind::Data, payload)?;
+        let place = RecordPlace { record, file: self.current.number };
         self.prepare_next_file();
-        Ok(number)
+        Ok(place)
     }
 
-    /// Bytes of records in all files, headers and padding included.
+    /// Gives up the files before `file`, except the one that is written to. Their blocks are used
+    /// again for files to come, or freed.
+    ///
+    /// The owner has durably recorded that it does not need them, and tells every later
+    /// [`Journal::open`] so. Nothing is synced here: what a crash leaves is removed then.
+    ///
+    /// IMPORTANT: a released file is overwritten in place. A hard link to it, of a backup for
+    /// instance, does not keep its bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`JournalError::Poisoned`], or the failure to rename or remove a file; records can be
+    /// appended nevertheless, and the next call tries again.
+    pub fn release_before(&mut self, file: u64) -> Result<(), JournalError> {
+        self.check_not_poisoned()?;
+        while self.first_file() < file.min(self.current.number) {
+            let released = self.first_file();
+            let number = self.current.number + 1 + self.spares.len() as u64;
+            let spare = if self.spares.len() < SPARES_MAX {
+                let bytes = self.options.bytes_of_file(number);
+                Spare::recycle(&self.folder, released, number, bytes)?
+            } else {
+                None
+            };
+            match spare {
+                Some(spare) => self.spares.push_back(spare),
+                None => self.folder.remove(&file::file_name(released))?,
+            }
+            self.record_bytes.pop_front();
+        }
+        Ok(())
+    }
+
+    /// Bytes of records in the files that were not released, headers and padding included.
     pub fn bytes(&self) -> u64 {
-        self.record_bytes
+        self.record_bytes.iter().sum()
     }
 
-    /// Number of files, which is also the number of the last one.
-    pub fn files(&self) -> u64 {
+    /// Number of the first file that was not released.
+    pub fn first_file(&self) -> u64 {
+        self.current.number + 1 - self.record_bytes.len() as u64
+    }
+
+    /// Number of the file that is written to.
+    pub fn last_file(&self) -> u64 {
+        self.current.number
+    }
+
+    /// Number of the file that is written to: the last one.
+    pub fn current_file(&self) -> u64 {
         self.current.number
     }
 
@@ -414,15 +495,23 @@ impl Journal {
         }
         let padding = bytes - RECORD_HEADER_BYTES as u64 - u64::from(payload_bytes);
         sink.put(&[0; SLOT][..usize::try_from(padding).unwrap_or(0)])?;
+        let terminator = self.current.terminator_bytes(end);
+        sink.put(&[0; SLOT][..terminator])?;
         let written = sink.flush()?;
-        assert_eq!(written, end, "a record takes the bytes that were counted for it");
+        assert_eq!(
+            written,
+            end + terminator as u64,
+            "a record takes the bytes that were counted for it"
+        );
         self.current.file.sync_data()?;
 
         self.current.position = end;
         self.current.capacity = self.current.capacity.max(end);
         self.next_record += 1;
         self.closed = kind == Kind::Close;
-        self.record_bytes += bytes;
+        if let Some(in_file) = self.record_bytes.back_mut() {
+            *in_file += bytes;
+        }
         Ok(number)
     }
 
@@ -430,23 +519,24 @@ impl Journal {
     /// to wait for the writing of its zeros.
     fn prepare_next_file(&mut self) {
         let LastFile { position, capacity, number, .. } = self.current;
-        if self.spare.is_none() && position >= capacity / SPARE_AFTER_PART {
+        if self.spares.is_empty() && position >= capacity / SPARE_AFTER_PART {
             let bytes = self.options.bytes_of_file(number + 1);
             let prepare =
                 if self.options.prepare_in_background { Spare::start } else { Spare::now };
-            self.spare = Some(prepare(&self.folder, number + 1, bytes));
+            self.spares.push_back(prepare(&self.folder, number + 1, bytes));
         }
     }
 
     fn begin_next_file(&mut self) -> Result<(), JournalError> {
         let bytes = self.options.bytes_of_file(self.current.number + 1);
-        let spare = match self.spare.take() {
+        let spare = match self.spares.pop_front() {
             Some(spare) => spare,
             None => Spare::later(&self.folder, self.current.number + 1, bytes),
         };
         let enough = (bytes / SPARE_ENOUGH_PART).max(FILE_BYTES_MIN);
         let (record, identity) = (self.next_record, &self.identity);
         self.current = begin_file(spare, enough, record, identity, &mut self.on_new_file)?;
+        self.record_bytes.push_back(0);
         Ok(())
     }
 }
@@ -466,16 +556,30 @@ fn begin_file(
         file: file::file_name(number),
         source: io::Error::other(error.to_string()),
     })?;
-    let salt = u64::from_le_bytes(salt);
-    let (file, file_bytes) = spare.fill(bytes_min)?;
-    let header = FileHeader { file: number, first_record, file_bytes, identity: *identity, salt };
+    let Filled { file, bytes, recycled } = spare.fill(bytes_min)?;
+    let header = FileHeader {
+        version: FORMAT_VERSION,
+        recycled,
+        file: number,
+        first_record,
+        file_bytes: bytes,
+        identity: *identity,
+        salt: u64::from_le_bytes(salt),
+    };
     let file = spare.publish(file, &header)?;
     on_new_file(number).map_err(|source| JournalError::Io {
         action: "record the existence of",
         file: file.name.clone(),
         source,
     })?;
-    Ok(LastFile { file, number, salt, position: FILE_HEADER_BYTES, capacity: file_bytes })
+    Ok(LastFile {
+        file,
+        number,
+        salt: header.record_salt(),
+        recycled,
+        position: FILE_HEADER_BYTES,
+        capacity: bytes,
+    })
 }
 
 /// Gathers small pieces into few writes, in a bounded buffer.

@@ -2,14 +2,16 @@
 //!
 //! IMPORTANT: nothing on disk is changed until every file was found in order.
 
+use std::collections::VecDeque;
 use std::error::Error;
 
 use super::file::{self, CHUNK_BYTES, Folder, JournalFile, Listing};
 use super::format::{
     FILE_HEADER_BYTES, FILE_HEADER_PAGE, FORMAT_VERSION, FileHeader, FileHeaderFault, Kind,
-    RECORD_BYTES_MAX, RECORD_HEADER_BYTES, RecordHeader, SLOT, SLOT_BYTES, record_bytes,
+    RECORD_BYTES_MAX, RECORD_HEADER_BYTES, RecordHeader, RecordSalt, SLOT, SLOT_BYTES,
+    record_bytes,
 };
-use super::{JournalError, JournalIdentity, RecoveryReport, TornTail};
+use super::{JournalError, JournalIdentity, KnownFiles, RecordPlace, RecoveryReport, TornTail};
 
 /// Small records are read from the disk in pieces of this size.
 const READ_AHEAD_BYTES: usize = 128 * 1024;
@@ -19,6 +21,8 @@ const READ_AHEAD_BYTES: usize = 128 * 1024;
 pub(super) struct Recovered {
     /// The last file and its header; none if the journal has no file yet.
     pub(super) last: Option<LastFile>,
+    /// Bytes of records in each file, from the first that is needed to the last.
+    pub(super) record_bytes: VecDeque<u64>,
     pub(super) next_record: u64,
     /// The last record is a clean close.
     pub(super) closed: bool,
@@ -29,47 +33,70 @@ pub(super) struct Recovered {
 pub(super) struct LastFile {
     pub(super) file: JournalFile,
     pub(super) number: u64,
-    pub(super) salt: u64,
+    pub(super) salt: RecordSalt,
+    /// Behind its records are not zeros but the bytes of an earlier file, and before those a
+    /// terminator of zeros.
+    pub(super) recycled: bool,
     /// Where the next record goes.
     pub(super) position: u64,
-    /// The file's length, zeros included.
+    /// The file's length, with what stands behind the records.
     pub(super) capacity: u64,
+}
+
+impl LastFile {
+    /// Zeros that stand behind a record that ends at `end`: one slot in a recycled file, up to its
+    /// end. Elsewhere the zeros are there already.
+    pub(super) fn terminator_bytes(&self, end: u64) -> usize {
+        if !self.recycled {
+            return 0;
+        }
+        usize::try_from(self.capacity.saturating_sub(end)).unwrap_or(SLOT).min(SLOT)
+    }
 }
 
 pub(super) fn recover<E>(
     folder: &Folder,
     identity: &JournalIdentity,
-    expect_files: u64,
-    mut replay: impl FnMut(u64, &[u8]) -> Result<(), E>,
+    known: KnownFiles,
+    mut replay: impl FnMut(RecordPlace, &[u8]) -> Result<(), E>,
 ) -> Result<Recovered, JournalError>
 where
     E: Into<Box<dyn Error + Send + Sync>>,
 {
     let listing = folder.list()?;
-    check_names(&listing, expect_files)?;
+    let released = check_names(&listing, known)?;
 
     let mut headers = Vec::new();
-    for number in 1..=expect_files {
+    for number in known.first..=known.last {
         headers.push(read_header(&folder.open(number)?, number, identity)?);
     }
     let leftover = match listing.files.last() {
-        Some(&number) if number > expect_files => {
-            Some(Leftover::examine(folder, number, identity)?)
-        }
+        Some(&number) if number > known.last => Some(Leftover::examine(folder, number, identity)?),
         _ => None,
     };
 
     let mut replayer = Replayer {
-        next_record: 1,
+        next_record: match headers.first() {
+            // What came before it was released. It says itself how many records that were.
+            Some(header) if header.file > 1 => header.first_record,
+            _ => 1,
+        },
         last_kind: None,
         payload: Vec::new(),
-        replay: |number, payload: &[u8]| {
-            replay(number, payload)
-                .map_err(|error| JournalError::Replay { record: number, source: error.into() })
+        replay: |place: RecordPlace, payload: &[u8]| {
+            replay(place, payload).map_err(|error| JournalError::Replay {
+                record: place.record,
+                source: error.into(),
+            })
         },
-        report: RecoveryReport { files: expect_files, ..RecoveryReport::default() },
+        report: RecoveryReport {
+            files: headers.len() as u64,
+            released_files: released.len() as u64,
+            ..RecoveryReport::default()
+        },
     };
     let mut last = None;
+    let mut record_bytes = VecDeque::new();
     let mut following = headers.iter().skip(1).map(|header| Some(header.first_record)).chain([
         // A file is begun only after the last record of the one before it is durable, so even a
         // leftover tells where the records before it end.
@@ -77,7 +104,9 @@ where
     ]);
     for header in &headers {
         let file = folder.open(header.file)?;
+        let before = replayer.report.bytes;
         last = Some(replayer.file(file, header, following.next().flatten())?);
+        record_bytes.push_back(replayer.report.bytes - before);
     }
 
     let Replayer { next_record, last_kind, report, .. } = replayer;
@@ -86,44 +115,53 @@ where
         Some(read) => Some(settle(read, &mut report)?),
         None => None,
     };
-    if let Some(leftover) = &leftover {
-        folder.remove(&file::file_name(leftover.number))?;
-        report.removed_file = Some(leftover.number);
+    let leftover = leftover.map(|leftover| leftover.number);
+    for &number in released.iter().chain(&leftover) {
+        folder.remove(&file::file_name(number))?;
     }
     for spare in &listing.spares {
         folder.remove(spare)?;
     }
-    if leftover.is_some() || !listing.spares.is_empty() {
+    report.removed_file = leftover;
+    if leftover.is_some() || !released.is_empty() || !listing.spares.is_empty() {
         folder.sync()?;
     }
     let closed = last_kind == Some(Kind::Close);
     report.clean_close = closed;
     report.last_record = next_record - 1;
-    Ok(Recovered { last, next_record, closed, report })
+    Ok(Recovered { last, record_bytes, next_record, closed, report })
 }
 
-/// Files 1 to `expect_files` must be there; one more may be, and no other.
-fn check_names(listing: &Listing, expect_files: u64) -> Result<(), JournalError> {
-    for (at, &number) in (1..).zip(&listing.files) {
-        if number == 0 || number > expect_files.saturating_add(1) {
-            return Err(JournalError::UnexpectedFile {
-                file: file::file_name(number),
-                known: expect_files,
-            });
-        }
-        if number != at && at <= expect_files {
-            return Err(missing(at, expect_files));
-        }
+/// The files from the first needed to the last known must be there; one more may be, and no other
+/// behind it. Returns those before the first: their release was recorded, and not finished.
+fn check_names(listing: &Listing, known: KnownFiles) -> Result<Vec<u64>, JournalError> {
+    let KnownFiles { first, last } = known;
+    let unexpected =
+        |number| JournalError::UnexpectedFile { file: file::file_name(number), known: last };
+    let missing = |number| JournalError::MissingFile { file: file::file_name(number), first, last };
+    if listing.files.first() == Some(&0) {
+        return Err(unexpected(0));
     }
-    let found = listing.files.len() as u64;
-    if found < expect_files {
-        return Err(missing(found + 1, expect_files));
+    let start = listing.files.partition_point(|&number| number < first);
+    let (released, needed) = listing.files.split_at(start);
+    // The last file is never released, so here two memories of the owner are not of one time.
+    if first > last.max(1) {
+        return Err(needed.first().map_or_else(|| missing(first), |&number| unexpected(number)));
     }
-    Ok(())
-}
-
-fn missing(number: u64, known: u64) -> JournalError {
-    JournalError::MissingFile { file: file::file_name(number), known }
+    let mut due = first;
+    for &number in needed {
+        if number > last.saturating_add(1) {
+            return Err(unexpected(number));
+        }
+        if number != due && due <= last {
+            return Err(missing(due));
+        }
+        due += 1;
+    }
+    if due <= last {
+        return Err(missing(due));
+    }
+    Ok(released.to_vec())
 }
 
 fn read_header(
@@ -197,18 +235,29 @@ impl Leftover {
         let file = folder.open(number)?;
         let mut page = [0; FILE_HEADER_PAGE];
         file.read_at(&mut page, 0)?;
-        let first_record = match read_header(&file, number, identity) {
-            Ok(header) => Some(header.first_record),
+        let header = match read_header(&file, number, identity) {
+            Ok(header) => Some(header),
             Err(JournalError::Corrupt { .. }) if FileHeader::may_be_unfinished(&page) => None,
             Err(error) => return Err(error),
         };
         // No record is written to a file before its owner has recorded it: if one is there, it is
         // the owner's memory that is old, and removing the file would lose records.
-        let tail = scan_tail(&file, FILE_HEADER_BYTES, file.len()?, None)?;
-        if tail.nonzero_end > FILE_HEADER_BYTES {
+        let bytes = file.len()?;
+        let has_records = match header {
+            Some(header) if header.recycled => {
+                let headers = Some((header.record_salt(), 0));
+                !slot_is_zero(&file, FILE_HEADER_BYTES)?
+                    || scan_tail(&file, FILE_HEADER_BYTES, bytes, headers)?.later.is_some()
+            }
+            _ => {
+                let tail = scan_tail(&file, FILE_HEADER_BYTES, bytes, None)?;
+                tail.nonzero_end > FILE_HEADER_BYTES
+            }
+        };
+        if has_records {
             return Err(JournalError::UnexpectedFile { file: file.name, known: number - 1 });
         }
-        Ok(Self { number, first_record })
+        Ok(Self { number, first_record: header.map(|header| header.first_record) })
     }
 }
 
@@ -242,7 +291,7 @@ enum Found {
     },
 }
 
-impl<R: FnMut(u64, &[u8]) -> Result<(), JournalError>> Replayer<R> {
+impl<R: FnMut(RecordPlace, &[u8]) -> Result<(), JournalError>> Replayer<R> {
     /// Replays one file. `following` is the first record of the next file, if there is one.
     fn file(
         &mut self,
@@ -257,43 +306,45 @@ impl<R: FnMut(u64, &[u8]) -> Result<(), JournalError>> Replayer<R> {
             );
             return Err(corrupt(&file, 0, why));
         }
-        let capacity = file.len()?;
-        let mut reader = Reader::new(&file, capacity);
-        let mut position = FILE_HEADER_BYTES;
+        let mut last = LastFile {
+            number: header.file,
+            salt: header.record_salt(),
+            recycled: header.recycled,
+            position: FILE_HEADER_BYTES,
+            capacity: file.len()?,
+            file,
+        };
+        let mut reader = Reader::new(&last.file);
         let mut last_record = None;
         let mut torn = None;
         while following != Some(self.next_record) {
-            match self.record(&mut reader, header.salt, position)? {
+            let position = last.position;
+            match self.record(&mut reader, &last)? {
                 Found::Record { kind, bytes } => {
                     last_record = Some((position, bytes));
-                    position += bytes;
+                    last.position += bytes;
                     self.report.bytes += bytes;
                     self.last_kind = Some(kind);
                     self.next_record += 1;
                 }
                 Found::Invalid { why, .. } if following.is_some() => {
                     let why = format!("record {} is due, but {why}", self.next_record);
-                    return Err(corrupt(&file, position, why));
+                    return Err(corrupt(&last.file, position, why));
                 }
                 Found::Invalid { why, extent } => {
-                    torn = self.tail(&file, header.salt, position, capacity, why, extent)?;
+                    torn = self.tail(&last, why, extent)?;
                     break;
                 }
             }
         }
-        let last = LastFile { file, number: header.file, salt: header.salt, position, capacity };
         Ok(ReadFile { last, last_record, torn })
     }
 
-    fn record(
-        &mut self,
-        reader: &mut Reader<'_>,
-        salt: u64,
-        position: u64,
-    ) -> Result<Found, JournalError> {
+    fn record(&mut self, reader: &mut Reader<'_>, last: &LastFile) -> Result<Found, JournalError> {
+        let position = last.position;
         let mut bytes = [0; RECORD_HEADER_BYTES];
         reader.read(&mut bytes, position)?;
-        let Some(header) = RecordHeader::decode(&bytes, salt) else {
+        let Some(header) = RecordHeader::decode(&bytes, last.salt) else {
             let why = if bytes == [0; RECORD_HEADER_BYTES] {
                 "there are zeros"
             } else {
@@ -303,7 +354,7 @@ impl<R: FnMut(u64, &[u8]) -> Result<(), JournalError>> Replayer<R> {
         };
         // From here on the header is as it was written, so what is wrong in it is no torn write.
         let RecordHeader { kind, number, payload_bytes, payload_crc } = header;
-        let refuse = |why: String| Err(corrupt(reader.file, position, why));
+        let refuse = |why: String| Err(corrupt(&last.file, position, why));
         if number != self.next_record {
             return refuse(format!("record {} is due, but this is {number}", self.next_record));
         }
@@ -316,7 +367,7 @@ impl<R: FnMut(u64, &[u8]) -> Result<(), JournalError>> Replayer<R> {
         }
         let extent = record_bytes(payload_bytes.into());
         let payload_at = position + RECORD_HEADER_BYTES as u64;
-        if payload_at + u64::from(payload_bytes) > reader.file_bytes {
+        if payload_at + u64::from(payload_bytes) > last.capacity {
             let why = "the file ends within it";
             return Ok(Found::Invalid { why, extent: Some(extent) });
         }
@@ -327,7 +378,7 @@ impl<R: FnMut(u64, &[u8]) -> Result<(), JournalError>> Replayer<R> {
             return Ok(Found::Invalid { why, extent: Some(extent) });
         }
         if kind == Kind::Data {
-            (self.replay)(number, &self.payload)?;
+            (self.replay)(RecordPlace { record: number, file: last.number }, &self.payload)?;
             self.report.records += 1;
         }
         Ok(Found::Record { kind, bytes: extent })
@@ -336,13 +387,11 @@ impl<R: FnMut(u64, &[u8]) -> Result<(), JournalError>> Replayer<R> {
     /// Judges what follows the last valid record of the last file: nothing, a torn tail, or damage.
     fn tail(
         &self,
-        file: &JournalFile,
-        salt: u64,
-        position: u64,
-        capacity: u64,
+        last: &LastFile,
         why: &str,
         extent: Option<u64>,
     ) -> Result<Option<TornTail>, JournalError> {
+        let &LastFile { ref file, salt, position, capacity, .. } = last;
         let due = self.next_record;
         let tail = scan_tail(file, position, capacity, Some((salt, due)))?;
         if let Some((offset, number)) = tail.later {
@@ -351,6 +400,14 @@ impl<R: FnMut(u64, &[u8]) -> Result<(), JournalError>> Replayer<R> {
                  at offset {offset}"
             );
             return Err(corrupt(file, position, why));
+        }
+        if last.recycled {
+            // Whatever stands behind a terminator, or where the writing of a record began, may be
+            // as old as the file. Of the record that is due, no more than its header is read, so to
+            // clear that is enough.
+            let torn = !slot_is_zero(file, position)?;
+            let bytes = last.terminator_bytes(position) as u64;
+            return Ok(torn.then(|| TornTail { file: file.name.clone(), offset: position, bytes }));
         }
         if tail.nonzero_end == position {
             return Ok(None);
@@ -391,7 +448,9 @@ fn settle(read: ReadFile, report: &mut RecoveryReport) -> Result<LastFile, Journ
     // or its sync failed, after which the kernel may show bytes as clean that never reached the
     // disk. It counts from now on, so it is written again, which makes its pages dirty, and synced.
     if let Some((offset, bytes)) = last_record {
-        let end = (offset + bytes).min(last.capacity);
+        // A terminator was written with it.
+        let end = offset + bytes;
+        let end = (end + last.terminator_bytes(end) as u64).min(last.capacity);
         let mut buffer = vec![0; CHUNK_BYTES];
         let mut at = offset;
         while at < end {
@@ -420,7 +479,7 @@ fn scan_tail(
     file: &JournalFile,
     from: u64,
     file_bytes: u64,
-    headers: Option<(u64, u64)>,
+    headers: Option<(RecordSalt, u64)>,
 ) -> Result<Tail, JournalError> {
     let mut tail = Tail { nonzero_end: from, later: None };
     let mut buffer = vec![0; CHUNK_BYTES];
@@ -442,6 +501,13 @@ fn scan_tail(
     Ok(tail)
 }
 
+/// Whether the slot at `position` holds zeros, or whatever the file has of it.
+fn slot_is_zero(file: &JournalFile, position: u64) -> Result<bool, JournalError> {
+    let mut slot = [0; SLOT];
+    file.read_at(&mut slot, position)?;
+    Ok(file::is_zero(&slot))
+}
+
 fn last_nonzero(bytes: &[u8]) -> Option<usize> {
     if file::is_zero(bytes) {
         return None;
@@ -454,15 +520,14 @@ fn last_nonzero(bytes: &[u8]) -> Option<usize> {
 /// Reads a file front to back through one buffer; a large read goes past the buffer.
 struct Reader<'a> {
     file: &'a JournalFile,
-    file_bytes: u64,
     buffer: Vec<u8>,
     /// Where in the file the buffer begins; it holds nothing if empty.
     buffer_at: u64,
 }
 
 impl<'a> Reader<'a> {
-    fn new(file: &'a JournalFile, file_bytes: u64) -> Self {
-        Self { file, file_bytes, buffer: Vec::new(), buffer_at: 0 }
+    fn new(file: &'a JournalFile) -> Self {
+        Self { file, buffer: Vec::new(), buffer_at: 0 }
     }
 
     fn read(&mut self, target: &mut [u8], at: u64) -> Result<(), JournalError> {
