@@ -376,7 +376,7 @@ impl Thread {
         self.0.maintainer.seal(SealJob {
             end: self.0.next,
             last_ingested_at: self.0.last_ingested_at,
-            journal_file: self.0.journal.current_file(),
+            journal_file: self.0.journal.last_file(),
             memtables,
         });
     }

@@ -413,11 +413,6 @@ impl Journal {
         self.current.number
     }
 
-    /// Number of the file that is written to: the last one.
-    pub fn current_file(&self) -> u64 {
-        self.current.number
-    }
-
     /// Why the journal takes no more records, if so.
     pub fn poisoned(&self) -> Option<&str> {
         self.poisoned.as_deref()
