@@ -113,10 +113,10 @@ impl Running {
     fn cpu_seconds(&self) -> f64 {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()));
         let ticks = stat.ok().and_then(|stat| {
-            let fields: Vec<u32> =
-                stat.rsplit_once(')')?.1.split(' ').filter_map(|f| f.parse().ok()).collect();
-            // After the name and state: user and system time are the 11th and 12th numbers.
-            Some(fields.get(10)? + fields.get(11)?)
+            // User and system time are the 14th and 15th fields; the name is the second.
+            let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
+            let mut ticks = || fields.next()?.parse::<u32>().ok();
+            Some(ticks()? + ticks()?)
         });
         f64::from(ticks.unwrap_or(0)) / 100.0
     }
