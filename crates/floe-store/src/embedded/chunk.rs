@@ -6,10 +6,12 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::hash::BuildHasher as _;
 
 use floe_core::{CustomerRef, EventSource, Metadata, NewEvent, Number, Sequence, Timestamp, Value};
+use hashbrown::{DefaultHashBuilder, HashTable};
 
-use super::codec;
+use super::codec::{self, DecodeError, Leaf, RawCustomer, RawEvent};
 use super::segment::ColumnCounts;
 
 /// Rows of a chunk; then it is frozen. Readers hold a lock while they scan the unfrozen one, so
@@ -42,17 +44,39 @@ pub(super) struct Chunk {
     position_of: Vec<u32>,
 
     name_values: Vec<(EventSource, Box<str>)>,
-    name_codes: HashMap<(EventSource, Box<str>), u32>,
+    name_codes: HashTable<u32>,
     customer_values: Vec<CustomerRef<'static>>,
-    customer_codes: HashMap<CustomerRef<'static>, u32>,
+    customer_codes: HashTable<u32>,
     /// Rows of each customer, ascending.
     customer_rows: Vec<Vec<Row>>,
     shapes: Vec<Shape>,
-    shape_codes: HashMap<Box<[u8]>, u32>,
+    shape_codes: HashTable<u32>,
+    /// The shape of events whose metadata is kept encoded.
+    encoded_shape: Option<u32>,
     strings: Strings,
+    /// Seeded at random, so that nobody can choose texts that collide; what is hashed here is at
+    /// most what one chunk holds.
+    hasher: DefaultHashBuilder,
+    scratch: Scratch,
 
     timestamp_range: Option<(i64, i64)>,
     bytes: usize,
+}
+
+/// Buffers that are used again for every event.
+#[derive(Debug, Default)]
+struct Scratch {
+    leaves: Vec<Leaf>,
+    signature: Vec<u8>,
+    /// Of each leaf that is a text or a long integer: its code.
+    codes: Vec<u32>,
+}
+
+/// What an event's name and customer are called in its chunk.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Codes {
+    pub(super) name: u32,
+    pub(super) customer: u32,
 }
 
 /// Optional texts of rows, end to end.
@@ -77,24 +101,49 @@ impl Texts {
     }
 }
 
-/// Distinct strings of metadata and their codes.
+/// Distinct strings of metadata, end to end, and their codes.
 #[derive(Debug, Default)]
 struct Strings {
-    values: Vec<Box<str>>,
-    codes: HashMap<Box<str>, u32>,
+    text: String,
+    ends: Vec<u32>,
+    codes: HashTable<u32>,
 }
 
+/// Bytes of a string beside its text: where it ends, and its code with the table's slack.
+const STRING_ENTRY_BYTES: usize = 16;
+
 impl Strings {
-    fn code(&mut self, text: &str, bytes: &mut usize) -> u32 {
-        if let Some(&code) = self.codes.get(text) {
-            return code;
-        }
-        let code = position(self.values.len());
-        self.values.push(text.into());
-        self.codes.insert(text.into(), code);
-        *bytes += 2 * text.len() + 64;
-        code
+    fn get(&self, code: u32) -> &str {
+        text_at(&self.text, &self.ends, code)
     }
+
+    fn code(
+        &mut self,
+        text: &[u8],
+        hasher: &DefaultHashBuilder,
+        bytes: &mut usize,
+    ) -> Result<u32, DecodeError> {
+        let Self { text: all, ends, codes } = self;
+        let hash = hasher.hash_one(text);
+        let known = codes.find(hash, |&code| text_at(all, ends, code).as_bytes() == text);
+        if let Some(&code) = known {
+            return Ok(code);
+        }
+        let code = position(ends.len());
+        all.push_str(codec::checked_text(text)?);
+        ends.push(position(all.len()));
+        let hash_of = |&code: &u32| hasher.hash_one(text_at(all, ends, code).as_bytes());
+        codes.insert_unique(hash, code, hash_of);
+        *bytes += text.len() + STRING_ENTRY_BYTES;
+        Ok(code)
+    }
+}
+
+/// The text with a code, where all stand end to end.
+fn text_at<'t>(all: &'t str, ends: &[u32], code: u32) -> &'t str {
+    let code = code as usize;
+    let start = code.checked_sub(1).map_or(0, |before| ends[before]);
+    &all[start as usize..ends[code] as usize]
 }
 
 /// Sizes within a chunk fit 32 bits: it is frozen long before.
@@ -105,6 +154,8 @@ pub(super) fn position(length: usize) -> u32 {
 /// The events of one combination of key paths and kinds.
 #[derive(Debug)]
 struct Shape {
+    /// Of the events' metadata; empty where they are kept encoded.
+    signature: Box<[u8]>,
     fields: Vec<Field>,
     /// How many events it has: the length of each column.
     len: u32,
@@ -193,13 +244,25 @@ impl Chunk {
         self.timestamp_range
     }
 
-    /// Appends an event that was decoded from `encoded`.
+    /// Appends an event. If it cannot be decoded, nothing is appended.
     pub(super) fn push(
         &mut self,
         sequence: Sequence,
         ingested_at: Timestamp,
-        event: &NewEvent<'_>,
-    ) {
+        event: &RawEvent<'_>,
+    ) -> Result<Codes, DecodeError> {
+        // All that can fail comes first.
+        let external_id = event.external_id.map(codec::checked_text).transpose()?;
+        let parent_id = event.parent_id.map(codec::checked_text).transpose()?;
+        let member_id = event.external_member_id.map(codec::checked_text).transpose()?;
+        let prepared = self.prepare_metadata(event.metadata)?;
+        let customer = self.customer_code(event.customer)?;
+        let name = self.name_code(event.source, event.name)?;
+        let (shape, position_in_shape) = match prepared {
+            Some(code) => self.push_leaves(code, event.metadata),
+            None => self.push_encoded(event.metadata),
+        };
+
         let row = position(self.len());
         let micros = event.timestamp.micros();
         self.sequences.push(sequence.0);
@@ -209,108 +272,162 @@ impl Chunk {
             None => (micros, micros),
             Some((first, last)) => (first.min(micros), last.max(micros)),
         });
-        let name = self.name_code(event.source, &event.name);
         self.names.push(name);
-        let customer = self.customer_code(&event.customer);
         self.customers.push(customer);
         self.customer_rows[customer as usize].push(row);
-        self.external_ids.push(event.external_id.as_deref());
-        self.bytes += 56 + event.external_id.as_ref().map_or(0, |text| text.len());
-        for (text, texts) in [
-            (&event.parent_id, &mut self.parent_ids),
-            (&event.external_member_id, &mut self.member_ids),
-        ] {
+        self.external_ids.push(external_id);
+        self.bytes += 56 + external_id.map_or(0, str::len);
+        for (text, texts) in [(parent_id, &mut self.parent_ids), (member_id, &mut self.member_ids)]
+        {
             if let Some(text) = text {
-                texts.insert(row, (&**text).into());
+                texts.insert(row, text.into());
                 self.bytes += text.len() + 48;
             }
         }
-        let (shape, position) = self.push_metadata(&event.metadata);
         self.shape_of.push(shape);
-        self.position_of.push(position);
+        self.position_of.push(position_in_shape);
+        Ok(Codes { name, customer })
     }
 
-    fn name_code(&mut self, source: EventSource, name: &str) -> u32 {
-        // Few names, all in cache: comparing beats building an owned key to look up.
-        let found = self.name_values.iter().take(8).position(|(s, n)| *s == source && **n == *name);
-        if let Some(index) = found {
-            return position(index);
+    fn name_code(&mut self, source: EventSource, name: &[u8]) -> Result<u32, DecodeError> {
+        let Self { name_values: values, name_codes: codes, hasher, bytes, .. } = self;
+        let same = |(s, n): &(EventSource, Box<str>)| *s == source && n.as_bytes() == name;
+        // Few names, all in cache: comparing beats hashing.
+        if let Some(index) = values.iter().take(4).position(same) {
+            return Ok(position(index));
         }
-        let key = (source, Box::from(name));
-        let (values, bytes) = (&mut self.name_values, &mut self.bytes);
-        *self.name_codes.entry(key).or_insert_with_key(|key| {
-            values.push(key.clone());
-            *bytes += 2 * name.len() + 96;
-            position(values.len() - 1)
-        })
+        let hash = hasher.hash_one((source, name));
+        if let Some(&code) = codes.find(hash, |&code| same(&values[code as usize])) {
+            return Ok(code);
+        }
+        let code = position(values.len());
+        values.push((source, codec::checked_text(name)?.into()));
+        codes.insert_unique(hash, code, |&code| {
+            let (source, name) = &values[code as usize];
+            hasher.hash_one((*source, name.as_bytes()))
+        });
+        *bytes += name.len() + 64;
+        Ok(code)
     }
 
-    fn customer_code(&mut self, customer: &CustomerRef<'_>) -> u32 {
-        if let Some(code) = lookup(&self.customer_codes, customer) {
-            return code;
+    fn customer_code(&mut self, customer: RawCustomer<'_>) -> Result<u32, DecodeError> {
+        let hash = hash_customer(&self.hasher, customer);
+        if let Some(code) = self.known_customer(hash, customer) {
+            return Ok(code);
         }
-        let code = position(self.customer_values.len());
-        let owned = customer.borrowed().into_owned();
-        self.bytes += 160
+        let owned = match customer {
+            RawCustomer::Id(id) => CustomerRef::Id(id),
+            RawCustomer::External(text) => {
+                CustomerRef::External(Cow::Owned(codec::checked_text(text)?.to_owned()))
+            }
+        };
+        self.bytes += 120
             + match &owned {
-                CustomerRef::External(text) => 2 * text.len(),
+                CustomerRef::External(text) => text.len(),
                 CustomerRef::Id(_) => 0,
             };
-        self.customer_values.push(owned.clone());
-        self.customer_codes.insert(owned, code);
+        let code = position(self.customer_values.len());
+        self.customer_values.push(owned);
         self.customer_rows.push(Vec::new());
-        code
+        let Self { customer_values: values, customer_codes: codes, hasher, .. } = self;
+        codes.insert_unique(hash, code, |&code| {
+            hash_customer(hasher, raw_customer(&values[code as usize]))
+        });
+        Ok(code)
     }
 
-    fn push_metadata(&mut self, metadata: &Metadata<'_>) -> (u32, u32) {
-        let mut leaves = Vec::new();
-        let mut path = Vec::new();
-        collect_leaves(metadata, &mut path, &mut leaves);
-        let mut signature = Vec::with_capacity(16 * leaves.len());
-        leaves.iter().for_each(|leaf| leaf.sign(&mut signature));
-        let known = self.shape_codes.get(signature.as_slice()).copied();
-        let code = match known {
-            Some(code) => code,
-            None if leaves.len() <= SHAPE_FIELDS_MAX && self.shapes.len() < SHAPES_MAX => {
-                let fields = leaves.iter().map(Leaf::new_field).collect();
-                self.add_shape(signature, fields)
+    fn known_customer(&self, hash: u64, customer: RawCustomer<'_>) -> Option<u32> {
+        let found = self.customer_codes.find(hash, |&code| {
+            match (&self.customer_values[code as usize], customer) {
+                (CustomerRef::Id(a), RawCustomer::Id(b)) => *a == b,
+                (CustomerRef::External(a), RawCustomer::External(b)) => a.as_bytes() == b,
+                _ => false,
             }
-            None => return self.push_encoded(metadata),
+        });
+        found.copied()
+    }
+
+    /// Reads metadata into the scratch buffers; returns its shape, which may be new, or `None` if
+    /// it is to be kept encoded.
+    fn prepare_metadata(&mut self, metadata: &[u8]) -> Result<Option<u32>, DecodeError> {
+        let Scratch { leaves, signature, codes } = &mut self.scratch;
+        leaves.clear();
+        signature.clear();
+        codes.clear();
+        codec::read_leaves(metadata, leaves, signature)?;
+        let Some(shape) = self.shape_code(metadata)? else {
+            // Texts that are taken apart are checked when they are kept; these, here.
+            codec::decode_metadata(metadata)?;
+            return Ok(None);
         };
-        let shape = &mut self.shapes[code as usize];
-        for (field, leaf) in shape.fields.iter_mut().zip(&leaves) {
-            self.bytes += 8;
-            field.column.push(leaf.value, &mut self.strings, &mut self.bytes);
+        let Scratch { leaves, codes, .. } = &mut self.scratch;
+        for leaf in leaves {
+            if let Leaf::Text(span) | Leaf::Big(span) = leaf {
+                let text = span.of(metadata);
+                codes.push(self.strings.code(text, &self.hasher, &mut self.bytes)?);
+            }
         }
+        Ok(Some(shape))
+    }
+
+    fn shape_code(&mut self, metadata: &[u8]) -> Result<Option<u32>, DecodeError> {
+        let Self { shapes, shape_codes: codes, hasher, scratch, .. } = self;
+        let Scratch { leaves, signature, .. } = scratch;
+        if leaves.len() > SHAPE_FIELDS_MAX {
+            return Ok(None);
+        }
+        let is_it = |code: u32| *shapes[code as usize].signature == **signature;
+        // Events of a shape come in runs.
+        if let Some(&code) = self.shape_of.last()
+            && is_it(code)
+        {
+            return Ok(Some(code));
+        }
+        let hash = hasher.hash_one(signature.as_slice());
+        if let Some(&code) = codes.find(hash, |&code| is_it(code)) {
+            return Ok(Some(code));
+        }
+        if shapes.len() >= SHAPES_MAX {
+            return Ok(None);
+        }
+        let code = position(shapes.len());
+        let mut fields = Vec::with_capacity(leaves.len());
+        collect_fields(&codec::decode_metadata(metadata)?, &mut Vec::new(), &mut fields);
+        self.bytes += signature.len() + 160 + 96 * fields.len();
+        shapes.push(Shape { signature: signature.as_slice().into(), fields, len: 0 });
+        codes.insert_unique(hash, code, |&code| hasher.hash_one(&*shapes[code as usize].signature));
+        Ok(Some(code))
+    }
+
+    /// Puts what the scratch buffers hold into the columns of a shape.
+    fn push_leaves(&mut self, code: u32, metadata: &[u8]) -> (u32, u32) {
+        let shape = &mut self.shapes[code as usize];
+        let Scratch { leaves, codes, .. } = &self.scratch;
+        let mut codes = codes.iter();
+        for (field, leaf) in shape.fields.iter_mut().zip(leaves) {
+            field.column.push(leaf, &mut codes, metadata, &mut self.bytes);
+        }
+        self.bytes += 8 * shape.fields.len();
         (code, shape.next_position())
     }
 
-    fn push_encoded(&mut self, metadata: &Metadata<'_>) -> (u32, u32) {
-        // No leaf signs itself as an empty path.
-        const SIGNATURE: &[u8] = b"encoded";
-        let code = match self.shape_codes.get(SIGNATURE) {
-            Some(&code) => code,
+    fn push_encoded(&mut self, metadata: &[u8]) -> (u32, u32) {
+        let code = match self.encoded_shape {
+            Some(code) => code,
             None => {
+                let code = position(self.shapes.len());
                 let field = Field { path: Vec::new(), column: Column::Encoded(Vec::new()) };
-                self.add_shape(SIGNATURE.to_vec(), vec![field])
+                self.shapes.push(Shape { signature: Box::default(), fields: vec![field], len: 0 });
+                self.bytes += 256;
+                *self.encoded_shape.insert(code)
             }
         };
-        let mut encoded = Vec::new();
-        codec::encode_metadata(metadata, &mut encoded);
-        self.bytes += encoded.len() + 32;
+        self.bytes += metadata.len() + 32;
         let shape = &mut self.shapes[code as usize];
         if let Some(Field { column: Column::Encoded(values), .. }) = shape.fields.first_mut() {
-            values.push(encoded.into_boxed_slice());
+            values.push(metadata.into());
         }
         (code, shape.next_position())
-    }
-
-    fn add_shape(&mut self, signature: Vec<u8>, fields: Vec<Field>) -> u32 {
-        let code = position(self.shapes.len());
-        self.bytes += 2 * signature.len() + 128 + 96 * fields.len();
-        self.shape_codes.insert(signature.into_boxed_slice(), code);
-        self.shapes.push(Shape { fields, len: 0 });
-        code
     }
 
     /// The row of a sequence number, if it is here.
@@ -353,7 +470,8 @@ impl Chunk {
 
     /// The rows of a customer, ascending.
     pub(super) fn rows_of(&self, customer: &CustomerRef<'_>) -> &[Row] {
-        lookup(&self.customer_codes, customer)
+        let customer = raw_customer(customer);
+        self.known_customer(hash_customer(&self.hasher, customer), customer)
             .map_or(&[], |code| self.customer_rows[code as usize].as_slice())
     }
 
@@ -506,57 +624,30 @@ impl Chunk {
     }
 }
 
-/// Looks a borrowed customer up in a map of owned ones.
-fn lookup(codes: &HashMap<CustomerRef<'static>, u32>, customer: &CustomerRef<'_>) -> Option<u32> {
-    // A map of longer-lived keys is also a map of shorter-lived ones (it is covariant).
-    let codes: &HashMap<CustomerRef<'_>, u32> = codes;
-    codes.get(customer).copied()
+fn raw_customer<'c>(customer: &'c CustomerRef<'_>) -> RawCustomer<'c> {
+    match customer {
+        CustomerRef::Id(id) => RawCustomer::Id(*id),
+        CustomerRef::External(text) => RawCustomer::External(text.as_bytes()),
+    }
 }
 
-/// One value of an event's metadata and the keys that lead to it.
-struct Leaf<'v, 'e> {
-    path: Vec<&'v str>,
-    value: &'v Value<'e>,
+fn hash_customer(hasher: &DefaultHashBuilder, customer: RawCustomer<'_>) -> u64 {
+    match customer {
+        RawCustomer::Id(id) => hasher.hash_one(id.0.as_bytes()),
+        RawCustomer::External(text) => hasher.hash_one(text),
+    }
 }
 
-fn collect_leaves<'v, 'e>(
-    object: &'v Metadata<'e>,
-    path: &mut Vec<&'v str>,
-    leaves: &mut Vec<Leaf<'v, 'e>>,
-) {
+/// Appends a field for each value of an object, in the order of [`codec::read_leaves`].
+fn collect_fields(object: &Metadata<'_>, path: &mut Vec<Box<str>>, fields: &mut Vec<Field>) {
     for (key, value) in object.iter() {
-        path.push(key);
-        match value {
-            Value::Object(inner) if inner.iter().len() > 0 => collect_leaves(inner, path, leaves),
-            value => leaves.push(Leaf { path: path.clone(), value }),
-        }
-        path.pop();
-    }
-}
-
-impl Leaf<'_, '_> {
-    /// Appends what tells its path and kind from others.
-    fn sign(&self, out: &mut Vec<u8>) {
-        out.push(match self.value {
-            Value::Null => 0,
-            Value::Object(_) => 1,
-            Value::Bool(_) => 2,
-            Value::Number(Number::Int(_)) => 3,
-            Value::Number(Number::Float(_)) => 4,
-            Value::Number(Number::Big(_)) => 5,
-            Value::String(_) => 6,
-            Value::Array(_) => 7,
-            Value::Number(Number::Decimal { scale, .. }) => 16 + *scale,
-        });
-        out.extend_from_slice(&position(self.path.len()).to_le_bytes());
-        for key in &self.path {
-            out.extend_from_slice(&position(key.len()).to_le_bytes());
-            out.extend_from_slice(key.as_bytes());
-        }
-    }
-
-    fn new_field(&self) -> Field {
-        let column = match self.value {
+        path.push(key.into());
+        let column = match value {
+            Value::Object(inner) if inner.iter().len() > 0 => {
+                collect_fields(inner, path, fields);
+                path.pop();
+                continue;
+            }
             Value::Null => Column::Null,
             Value::Object(_) => Column::EmptyObject,
             Value::Bool(_) => Column::Bool(Vec::new()),
@@ -569,28 +660,34 @@ impl Leaf<'_, '_> {
             Value::String(_) => Column::Text(Vec::new()),
             Value::Array(_) => Column::Encoded(Vec::new()),
         };
-        Field { path: self.path.iter().map(|&key| key.into()).collect(), column }
+        fields.push(Field { path: path.clone(), column });
+        path.pop();
     }
 }
 
 impl Column {
-    fn push(&mut self, value: &Value<'_>, strings: &mut Strings, bytes: &mut usize) {
-        match (self, value) {
-            (Self::Bool(values), Value::Bool(value)) => values.push(*value),
-            (Self::Int(values), Value::Number(Number::Int(value))) => values.push(*value),
-            (Self::Float(values), Value::Number(Number::Float(value))) => values.push(*value),
-            (Self::Decimal { mantissas, .. }, Value::Number(Number::Decimal { mantissa, .. })) => {
-                mantissas.push(*mantissa)
+    /// Appends a value of the metadata; the next of `codes` is its code if it has one.
+    fn push<'c>(
+        &mut self,
+        leaf: &Leaf,
+        codes: &mut impl Iterator<Item = &'c u32>,
+        metadata: &[u8],
+        bytes: &mut usize,
+    ) {
+        match (self, leaf) {
+            (Self::Bool(values), Leaf::Bool(value)) => values.push(*value),
+            (Self::Int(values), Leaf::Int(value)) => values.push(*value),
+            (Self::Float(values), Leaf::Float(value)) => values.push(*value),
+            (Self::Decimal { mantissas, .. }, Leaf::Decimal(mantissa)) => {
+                mantissas.push(*mantissa);
             }
-            (Self::Big(codes), Value::Number(Number::Big(digits))) => {
-                codes.push(strings.code(digits, bytes));
+            (Self::Big(column), Leaf::Big(_)) | (Self::Text(column), Leaf::Text(_)) => {
+                column.extend(codes.next());
             }
-            (Self::Text(codes), Value::String(text)) => codes.push(strings.code(text, bytes)),
-            (Self::Encoded(values), value) => {
-                let mut encoded = Vec::new();
-                codec::encode_value(value, &mut encoded);
+            (Self::Encoded(values), Leaf::Array(span)) => {
+                let encoded = span.of(metadata);
                 *bytes += encoded.len() + 16;
-                values.push(encoded.into_boxed_slice());
+                values.push(encoded.into());
             }
             // A shape's signature holds the kind of each of its fields.
             (_, _) => {}
@@ -598,7 +695,7 @@ impl Column {
     }
 
     fn get<'s>(&'s self, position: usize, strings: &'s Strings) -> Value<'s> {
-        let text = |code: u32| &*strings.values[code as usize];
+        let text = |code: u32| strings.get(code);
         match self {
             Self::Null => Value::Null,
             Self::EmptyObject => Value::Object(Metadata::default()),

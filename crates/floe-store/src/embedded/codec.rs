@@ -25,6 +25,8 @@ pub(super) struct DecodeError(&'static str);
 
 type Result<T> = std::result::Result<T, DecodeError>;
 
+const TOO_DEEP: DecodeError = DecodeError("a value nests too deep");
+
 const FLAG_SYSTEM: u8 = 1;
 const FLAG_CUSTOMER_ID: u8 = 2;
 const FLAG_EXTERNAL_ID: u8 = 4;
@@ -183,6 +185,61 @@ fn encode_event(event: &NewEvent<'_>, out: &mut Vec<u8>) -> Option<Range<u32>> {
     external_id
 }
 
+/// An encoded event, taken apart but for its metadata. Texts are as they were encoded: who keeps
+/// one checks that it is UTF-8.
+pub(super) struct RawEvent<'e> {
+    pub(super) source: EventSource,
+    pub(super) timestamp: Timestamp,
+    pub(super) name: &'e [u8],
+    pub(super) customer: RawCustomer<'e>,
+    pub(super) external_id: Option<&'e [u8]>,
+    pub(super) parent_id: Option<&'e [u8]>,
+    pub(super) external_member_id: Option<&'e [u8]>,
+    /// For [`read_leaves`] and [`decode_metadata`].
+    pub(super) metadata: &'e [u8],
+}
+
+/// Whom an encoded event is of.
+#[derive(Clone, Copy)]
+pub(super) enum RawCustomer<'e> {
+    Id(CustomerId),
+    External(&'e [u8]),
+}
+
+/// Takes an event apart, without allocating.
+pub(super) fn read_event(bytes: &[u8]) -> Result<RawEvent<'_>> {
+    let mut reader = Reader(bytes);
+    let flags = reader.byte()?;
+    let has = |flag: u8| flags & flag != 0;
+    let timestamp = reader.timestamp()?;
+    let name = reader.text_bytes()?;
+    let customer = if has(FLAG_CUSTOMER_ID) {
+        RawCustomer::Id(CustomerId(Uuid::from_bytes(reader.array()?)))
+    } else {
+        RawCustomer::External(reader.text_bytes()?)
+    };
+    let mut optional = |flag: u8| has(flag).then(|| reader.text_bytes()).transpose();
+    let external_id = optional(FLAG_EXTERNAL_ID)?;
+    let parent_id = optional(FLAG_PARENT_ID)?;
+    let external_member_id = optional(FLAG_MEMBER_ID)?;
+    let source = if has(FLAG_SYSTEM) { EventSource::System } else { EventSource::User };
+    Ok(RawEvent {
+        source,
+        timestamp,
+        name,
+        customer,
+        external_id,
+        parent_id,
+        external_member_id,
+        metadata: reader.0,
+    })
+}
+
+/// A text that is about to be kept.
+pub(super) fn checked_text(bytes: &[u8]) -> Result<&str> {
+    str::from_utf8(bytes).map_err(|_| DecodeError("a text is not UTF-8"))
+}
+
 /// Reads an event; its texts borrow from the bytes.
 pub(super) fn decode_event(bytes: &[u8]) -> Result<NewEvent<'_>> {
     let mut reader = Reader(bytes);
@@ -226,6 +283,167 @@ pub(super) fn encode_metadata(metadata: &Metadata<'_>, out: &mut Vec<u8>) {
 /// Reads what [`encode_metadata`] wrote.
 pub(super) fn decode_metadata(bytes: &[u8]) -> Result<Metadata<'_>> {
     Reader(bytes).metadata()
+}
+
+/// A value of encoded metadata that is no object, or an empty one. It holds positions and no
+/// slices, so that one buffer serves all events.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Leaf {
+    Null,
+    EmptyObject,
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    /// The mantissa; the scale is in the signature.
+    Decimal(i64),
+    /// The digits.
+    Big(Span),
+    Text(Span),
+    /// The encoded value.
+    Array(Span),
+}
+
+/// A stretch of encoded metadata.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Span {
+    start: u32,
+    end: u32,
+}
+
+impl Span {
+    /// The bytes in the metadata that the span was read from.
+    pub(super) fn of<'e>(&self, metadata: &'e [u8]) -> &'e [u8] {
+        &metadata[self.start as usize..self.end as usize]
+    }
+}
+
+/// What a signature says of a value; decimals add their scale to the last.
+const SIGN_NULL: u8 = 0;
+const SIGN_EMPTY_OBJECT: u8 = 1;
+const SIGN_BOOL: u8 = 2;
+const SIGN_INT: u8 = 3;
+const SIGN_FLOAT: u8 = 4;
+const SIGN_BIG: u8 = 5;
+const SIGN_TEXT: u8 = 6;
+const SIGN_ARRAY: u8 = 7;
+const SIGN_OBJECT: u8 = 8;
+const SIGN_DECIMAL: u8 = 16;
+
+/// Reads the values of encoded metadata in order, and appends a signature: two are equal exactly
+/// if their metadata has the same keys in the same order, and values of the same kinds.
+pub(super) fn read_leaves(
+    metadata: &[u8],
+    leaves: &mut Vec<Leaf>,
+    signature: &mut Vec<u8>,
+) -> Result<()> {
+    let mut reader = LeafReader { all: metadata, reader: Reader(metadata), leaves, signature };
+    reader.object(0)?;
+    if !reader.reader.0.is_empty() {
+        return Err(DecodeError("something stands behind the metadata"));
+    }
+    Ok(())
+}
+
+struct LeafReader<'e, 'o> {
+    all: &'e [u8],
+    reader: Reader<'e>,
+    leaves: &'o mut Vec<Leaf>,
+    signature: &'o mut Vec<u8>,
+}
+
+impl LeafReader<'_, '_> {
+    fn position(&self) -> usize {
+        self.all.len() - self.reader.0.len()
+    }
+
+    /// What was read since `start`.
+    fn span(&self, start: usize) -> Span {
+        let narrow = |position: usize| u32::try_from(position).unwrap_or(u32::MAX);
+        Span { start: narrow(start), end: narrow(self.position()) }
+    }
+
+    /// As much as was read since `start` belongs to the signature.
+    fn sign(&mut self, start: usize) {
+        self.signature.extend_from_slice(&self.all[start..self.position()]);
+    }
+
+    fn object(&mut self, level: usize) -> Result<()> {
+        let start = self.position();
+        let count = self.reader.length()?;
+        if count == 0 && level > 0 {
+            self.signature.push(SIGN_EMPTY_OBJECT);
+            self.leaves.push(Leaf::EmptyObject);
+            return Ok(());
+        }
+        if level > 0 {
+            self.signature.push(SIGN_OBJECT);
+        }
+        self.sign(start);
+        for _ in 0..count {
+            let start = self.position();
+            self.reader.text_bytes()?;
+            self.sign(start);
+            self.value(level + 1)?;
+        }
+        Ok(())
+    }
+
+    fn value(&mut self, level: usize) -> Result<()> {
+        if level > METADATA_LEVELS_MAX {
+            return Err(TOO_DEEP);
+        }
+        let start = self.position();
+        let tag = self.reader.byte()?;
+        let (sign, leaf) = match tag {
+            TAG_NULL => (SIGN_NULL, Leaf::Null),
+            TAG_FALSE | TAG_TRUE => (SIGN_BOOL, Leaf::Bool(tag == TAG_TRUE)),
+            TAG_INT => (SIGN_INT, Leaf::Int(unzigzag(self.reader.varint()?))),
+            TAG_TEXT => {
+                let length = self.reader.length()?;
+                let start = self.position();
+                self.reader.take(length)?;
+                (SIGN_TEXT, Leaf::Text(self.span(start)))
+            }
+            TAG_OBJECT => return self.object(level),
+            TAG_FLOAT => {
+                let number = self.reader.float()?;
+                self.number(&number)?
+            }
+            TAG_DECIMAL => {
+                let number = self.reader.decimal()?;
+                self.number(&number)?
+            }
+            TAG_BIG => {
+                let number = self.reader.big()?;
+                self.number(&number)?
+            }
+            _ => {
+                // Rare, and large beside this: read it for its errors, keep it as it is.
+                let mut whole = Reader(&self.all[start..]);
+                whole.value(level)?;
+                self.reader = whole;
+                (SIGN_ARRAY, Leaf::Array(self.span(start)))
+            }
+        };
+        self.signature.push(sign);
+        self.leaves.push(leaf);
+        Ok(())
+    }
+
+    /// A number that was just read.
+    fn number(&self, number: &Number<'_>) -> Result<(u8, Leaf)> {
+        Ok(match number {
+            Number::Int(value) => (SIGN_INT, Leaf::Int(*value)),
+            Number::Float(value) => (SIGN_FLOAT, Leaf::Float(*value)),
+            Number::Decimal { mantissa, scale } => (SIGN_DECIMAL + scale, Leaf::Decimal(*mantissa)),
+            Number::Big(Cow::Borrowed(digits)) => {
+                (SIGN_BIG, Leaf::Big(self.span(self.position() - digits.len())))
+            }
+            Number::Big(Cow::Owned(_)) => {
+                return Err(DecodeError("an integer has leading zeros"));
+            }
+        })
+    }
 }
 
 /// Reads what [`encode_value`] wrote.
@@ -338,14 +556,33 @@ impl<'a> Reader<'a> {
         usize::try_from(self.varint()?).map_err(|_| DecodeError("a length is beyond this machine"))
     }
 
-    fn text(&mut self) -> Result<&'a str> {
+    fn text_bytes(&mut self) -> Result<&'a [u8]> {
         let length = self.length()?;
-        str::from_utf8(self.take(length)?).map_err(|_| DecodeError("a text is not UTF-8"))
+        self.take(length)
+    }
+
+    fn text(&mut self) -> Result<&'a str> {
+        checked_text(self.text_bytes()?)
     }
 
     fn timestamp(&mut self) -> Result<Timestamp> {
         Timestamp::from_micros(i64::from_le_bytes(self.array()?))
             .ok_or(DecodeError("a time is outside the years 1 to 9999"))
+    }
+
+    fn float(&mut self) -> Result<Number<'a>> {
+        let value = f64::from_bits(u64::from_le_bytes(self.array()?));
+        Number::float(value).ok_or(DecodeError("a float is not finite"))
+    }
+
+    fn decimal(&mut self) -> Result<Number<'a>> {
+        let scale = self.byte()?;
+        let mantissa = unzigzag(self.varint()?);
+        Number::decimal(mantissa, scale).ok_or(DecodeError("a scale is over 12"))
+    }
+
+    fn big(&mut self) -> Result<Number<'a>> {
+        Number::integer(self.text()?).ok_or(DecodeError("an integer is not digits"))
     }
 
     fn metadata(&mut self) -> Result<Metadata<'a>> {
@@ -364,27 +601,16 @@ impl<'a> Reader<'a> {
 
     fn value(&mut self, level: usize) -> Result<Value<'a>> {
         if level > METADATA_LEVELS_MAX {
-            return Err(DecodeError("a value nests too deep"));
+            return Err(TOO_DEEP);
         }
         Ok(match self.byte()? {
             TAG_NULL => Value::Null,
             TAG_FALSE => Value::Bool(false),
             TAG_TRUE => Value::Bool(true),
             TAG_INT => Value::Number(Number::Int(unzigzag(self.varint()?))),
-            TAG_FLOAT => {
-                let value = f64::from_bits(u64::from_le_bytes(self.array()?));
-                Value::Number(Number::float(value).ok_or(DecodeError("a float is not finite"))?)
-            }
-            TAG_DECIMAL => {
-                let scale = self.byte()?;
-                let mantissa = unzigzag(self.varint()?);
-                Value::Number(
-                    Number::decimal(mantissa, scale).ok_or(DecodeError("a scale is over 12"))?,
-                )
-            }
-            TAG_BIG => Value::Number(
-                Number::integer(self.text()?).ok_or(DecodeError("an integer is not digits"))?,
-            ),
+            TAG_FLOAT => Value::Number(self.float()?),
+            TAG_DECIMAL => Value::Number(self.decimal()?),
+            TAG_BIG => Value::Number(self.big()?),
             TAG_TEXT => Value::String(Cow::Borrowed(self.text()?)),
             TAG_ARRAY => {
                 let count = self.length()?;

@@ -432,10 +432,10 @@ impl Thread {
             let mut tail = request.tail.write().unwrap_or_else(PoisonError::into_inner);
             let before = tail.bytes();
             for index in keep.iter().cloned().flatten() {
-                match codec::decode_event(request.events.event(index)) {
-                    Ok(event) => tail.push(self.0.next, ingested_at, &event),
+                let event = request.events.event(index);
+                if let Err(error) = tail.push(self.0.next, ingested_at, event) {
                     // It was encoded by this process a moment ago.
-                    Err(error) => tracing::error!(%error, "an event cannot be shown"),
+                    tracing::error!(%error, "an event cannot be shown");
                 }
                 self.0.next.0 += 1;
             }

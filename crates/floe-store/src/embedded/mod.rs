@@ -394,11 +394,10 @@ impl EmbeddedStore {
                     if sequence < sealed_end {
                         return Ok(());
                     }
-                    let event = codec::decode_event(bytes)?;
                     tails
                         .entry(organization)
                         .or_insert_with(|| OrganizationTail::new(Sealed::default()))
-                        .push(sequence, ingested_at, &event);
+                        .push(sequence, ingested_at, bytes)?;
                     next = Sequence(sequence.0 + 1);
                     last = last.max(ingested_at);
                     Ok::<(), codec::DecodeError>(())

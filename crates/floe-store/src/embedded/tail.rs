@@ -16,6 +16,7 @@ use siphasher::sip::SipHasher13;
 use uuid::Uuid;
 
 use super::chunk::{Chunk, Row};
+use super::codec::{self, DecodeError, RawEvent};
 use super::segment::Segment;
 
 /// Bytes of a deduplication entry, with the table's slack.
@@ -45,6 +46,8 @@ pub(super) struct Memtable {
     active_start: u64,
     external_ids: ExternalIds,
     first_user_event_at: HashMap<CustomerRef<'static>, Timestamp>,
+    /// By code of a customer in the active chunk: what is known to be in `first_user_event_at`.
+    active_first_user_event_at: Vec<Option<Timestamp>>,
     children_by_text: HashMap<Box<str>, Vec<u64>>,
     children_by_id: HashMap<Uuid, Vec<u64>>,
     /// Bytes of the frozen chunks and of what stands beside the chunks.
@@ -81,6 +84,8 @@ pub(super) struct OrganizationTail {
     growing: Memtable,
     names: Vec<NameStats>,
     name_index: HashMap<(EventSource, Box<str>), usize>,
+    /// By code of a name in the active chunk: its place in `names`.
+    active_names: Vec<usize>,
     ledgers: HashMap<(CustomerId, MeterId), Ledger>,
 }
 
@@ -175,6 +180,7 @@ impl Memtable {
             active_start: first,
             external_ids: ExternalIds { table: HashTable::new(), key: *Uuid::new_v4().as_bytes() },
             first_user_event_at: HashMap::new(),
+            active_first_user_event_at: Vec::new(),
             children_by_text: HashMap::new(),
             children_by_id: HashMap::new(),
             other_bytes: 0,
@@ -196,15 +202,23 @@ impl Memtable {
         self.active.bytes() + self.other_bytes
     }
 
-    fn push(&mut self, sequence: Sequence, ingested_at: Timestamp, event: &NewEvent<'_>) {
-        if let Some(external_id) = &event.external_id {
-            let (hash, number) = (self.external_ids.hash(external_id.as_bytes()), self.end());
+    /// Appends an event; returns the code of its name in the active chunk.
+    fn push(
+        &mut self,
+        sequence: Sequence,
+        ingested_at: Timestamp,
+        event: &RawEvent<'_>,
+    ) -> Result<u32, DecodeError> {
+        let parent = event.parent_id.map(codec::checked_text).transpose()?;
+        let number = self.end();
+        let codes = self.active.push(sequence, ingested_at, event)?;
+        if let Some(external_id) = event.external_id {
+            let hash = self.external_ids.hash(external_id);
             self.external_ids.table.insert_unique(hash, (hash, number), |(hash, _)| *hash);
             self.other_bytes += EXTERNAL_ID_ENTRY_BYTES;
         }
-        if let Some(parent) = &event.parent_id {
-            let number = self.end();
-            self.children_by_text.entry((&**parent).into()).or_default().push(number);
+        if let Some(parent) = parent {
+            self.children_by_text.entry(parent.into()).or_default().push(number);
             self.other_bytes += parent.len() + 64;
             if let Ok(id) = parent.parse() {
                 self.children_by_id.entry(id).or_default().push(number);
@@ -212,25 +226,34 @@ impl Memtable {
             }
         }
         if event.source == EventSource::User {
-            self.note_user_event(event);
+            self.note_user_event(event.timestamp, codes.customer);
         }
-        self.active.push(sequence, ingested_at, event);
-        if self.active.is_full() {
-            self.freeze();
-        }
+        Ok(codes.name)
     }
 
-    fn note_user_event(&mut self, event: &NewEvent<'_>) {
-        match self.first_user_event_at(&event.customer) {
-            Some(first) if first <= event.timestamp => {}
-            known => {
-                let customer = event.customer.borrowed().into_owned();
-                if known.is_none() {
-                    self.other_bytes += FIRST_EVENT_ENTRY_BYTES + text_bytes(&customer);
-                }
-                self.first_user_event_at.insert(customer, event.timestamp);
-            }
+    fn note_user_event(&mut self, timestamp: Timestamp, code: u32) {
+        let customers = self.active.customers();
+        let known = &mut self.active_first_user_event_at;
+        if known.len() < customers.len() {
+            known.resize(customers.len(), None);
         }
+        let known = &mut known[code as usize];
+        if known.is_some_and(|first| first <= timestamp) {
+            return;
+        }
+        let customer = &customers[code as usize];
+        let first = match self.first_user_event_at.get_mut(customer) {
+            Some(first) => {
+                *first = timestamp.min(*first);
+                *first
+            }
+            None => {
+                self.other_bytes += FIRST_EVENT_ENTRY_BYTES + text_bytes(customer);
+                self.first_user_event_at.insert(customer.clone(), timestamp);
+                timestamp
+            }
+        };
+        *known = Some(first);
     }
 
     /// The earliest user event under one spelling of a customer.
@@ -241,6 +264,7 @@ impl Memtable {
 
     fn freeze(&mut self) {
         let chunk = std::mem::take(&mut self.active);
+        self.active_first_user_event_at.clear();
         self.other_bytes += chunk.bytes();
         self.chunk_starts.push(self.active_start);
         self.active_start += chunk.len() as u64;
@@ -300,6 +324,7 @@ impl OrganizationTail {
             sealing: None,
             names: Vec::new(),
             name_index: HashMap::new(),
+            active_names: Vec::new(),
             ledgers: HashMap::new(),
         }
     }
@@ -310,16 +335,28 @@ impl OrganizationTail {
         sealing + self.growing.bytes()
     }
 
-    /// Appends an event.
+    /// Appends an encoded event. If it cannot be decoded, nothing is appended.
     pub(super) fn push(
         &mut self,
         sequence: Sequence,
         ingested_at: Timestamp,
-        event: &NewEvent<'_>,
-    ) {
-        self.count_name(ingested_at, event);
-        self.note_system_event(ingested_at, event);
-        self.growing.push(sequence, ingested_at, event);
+        encoded: &[u8],
+    ) -> Result<(), DecodeError> {
+        let event = codec::read_event(encoded)?;
+        let system = match event.source {
+            EventSource::User => None,
+            EventSource::System => Some(codec::decode_event(encoded)?),
+        };
+        let name = self.growing.push(sequence, ingested_at, &event)?;
+        self.count_name(ingested_at, event.timestamp, name);
+        if let Some(event) = system {
+            self.note_system_event(ingested_at, &event);
+        }
+        if self.growing.active.is_full() {
+            self.growing.freeze();
+            self.active_names.clear();
+        }
+        Ok(())
     }
 
     /// Adds how often names occur in a segment.
@@ -336,27 +373,30 @@ impl OrganizationTail {
         }
     }
 
-    fn count_name(&mut self, ingested_at: Timestamp, event: &NewEvent<'_>) {
-        let key = (event.source, Box::from(&*event.name));
-        let index = match self.name_index.get(&key) {
-            Some(&index) => index,
-            None => {
-                self.names.push(NameStats {
-                    source: event.source,
-                    name: key.1.clone(),
-                    occurrences: 0,
-                    first_seen: event.timestamp,
-                    last_seen: event.timestamp,
-                    created_at: ingested_at,
-                });
-                self.name_index.insert(key, self.names.len() - 1);
-                self.names.len() - 1
-            }
-        };
-        let stats = &mut self.names[index];
+    fn count_name(&mut self, ingested_at: Timestamp, timestamp: Timestamp, code: u32) {
+        // Codes are given in order of first use.
+        for key in self.growing.active.names().iter().skip(self.active_names.len()) {
+            let index = match self.name_index.get(key) {
+                Some(&index) => index,
+                None => {
+                    self.names.push(NameStats {
+                        source: key.0,
+                        name: key.1.clone(),
+                        occurrences: 0,
+                        first_seen: timestamp,
+                        last_seen: timestamp,
+                        created_at: ingested_at,
+                    });
+                    self.name_index.insert(key.clone(), self.names.len() - 1);
+                    self.names.len() - 1
+                }
+            };
+            self.active_names.push(index);
+        }
+        let stats = &mut self.names[self.active_names[code as usize]];
         stats.occurrences += 1;
-        stats.first_seen = stats.first_seen.min(event.timestamp);
-        stats.last_seen = stats.last_seen.max(event.timestamp);
+        stats.first_seen = stats.first_seen.min(timestamp);
+        stats.last_seen = stats.last_seen.max(timestamp);
     }
 
     /// Takes a credit or reset into its ledger; leaves other events alone.
@@ -411,6 +451,7 @@ impl OrganizationTail {
             return None;
         }
         let next = Memtable::new(self.growing.end());
+        self.active_names.clear();
         let sealing = Arc::new(std::mem::replace(&mut self.growing, next));
         self.sealing = Some(Arc::clone(&sealing));
         Some(sealing)
