@@ -73,11 +73,18 @@ pub(super) enum BlockError {
 
 impl BlockError {
     /// An error of the disk at a file. A file that ends early is damaged.
-    fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+    pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| match source.kind() {
             io::ErrorKind::UnexpectedEof => Self::damaged(path, "it ends early"),
             _ => Self::Io { action, file: path.display().to_string(), source },
         }
+    }
+
+    /// Whether it is about this file.
+    pub(super) fn is_of(&self, path: &Path) -> bool {
+        let (Self::Io { file, .. } | Self::Damaged { file, .. } | Self::NewerFormat { file, .. }) =
+            self;
+        *file == path.display().to_string()
     }
 
     /// That the bytes of a file are not what they must be.

@@ -22,7 +22,7 @@ use tokio::sync::oneshot;
 use super::codec::{self, EncodedEvents};
 use super::describe;
 use super::journal::Journal;
-use super::maintain::{Maintainer, SealJob, Tails};
+use super::maintain::{Maintainer, SealJob};
 use super::query;
 use super::view::{SealedReader, SharedTail, View, read};
 use crate::port::{IngestReport, Result, StoreError};
@@ -123,7 +123,6 @@ pub(super) struct Parts {
     pub(super) last_ingested_at: Timestamp,
     pub(super) clock: fn() -> Timestamp,
     pub(super) shared: Arc<Shared>,
-    pub(super) tails: Arc<Tails>,
     pub(super) reader: Arc<SealedReader>,
     pub(super) maintainer: Arc<Maintainer>,
     /// Estimated bytes of events in memory from which on they are sealed, and from which on
@@ -364,7 +363,7 @@ impl Thread {
 
     fn begin_sealing(&mut self) {
         let memtables: Vec<_> = {
-            let tails = self.0.tails.read().unwrap_or_else(PoisonError::into_inner);
+            let tails = self.0.reader.tails.read().unwrap_or_else(PoisonError::into_inner);
             let begin = |(id, tail): (&OrganizationId, &Arc<SharedTail>)| {
                 let memtable =
                     tail.write().unwrap_or_else(PoisonError::into_inner).begin_sealing()?;
@@ -521,28 +520,28 @@ impl Thread {
     ) -> Result<Vec<Range<usize>>> {
         let organization = request.organization;
         let view = View { organization, tail: &request.tail, reader: &self.0.reader };
-        let (in_memory, sealed) = {
+        // Of those with an external id: what is not known in memory, once each.
+        let mut is_new = vec![true; request.events.len()];
+        let mut unknown: Vec<(usize, &[u8])> = Vec::new();
+        let sealed = {
             let tail = read(&request.tail);
-            let known = |index| {
-                request
-                    .events
-                    .external_id(index)
-                    .is_some_and(|id| tail.by_external_id(id).is_some())
-            };
-            ((0..request.events.len()).map(known).collect::<Vec<bool>>(), tail.sealed())
-        };
-        let mut keep: Vec<Range<usize>> = Vec::new();
-        for (index, in_memory) in in_memory.into_iter().enumerate() {
-            let is_new = match request.events.external_id(index) {
-                None => true,
-                Some(_) if in_memory => false,
-                Some(external_id) => {
-                    // Encoded by us, so it is UTF-8.
-                    let text = str::from_utf8(external_id).unwrap_or_default();
-                    in_group.insert((organization, external_id))
-                        && view.sealed_by_external_id(&sealed, text)?.is_none()
+            for (index, is_new) in is_new.iter_mut().enumerate() {
+                if let Some(id) = request.events.external_id(index) {
+                    *is_new =
+                        tail.by_external_id(id).is_none() && in_group.insert((organization, id));
+                    if *is_new {
+                        unknown.push((index, id));
+                    }
                 }
-            };
+            }
+            tail.sealed()
+        };
+        let ids: Vec<&[u8]> = unknown.iter().map(|(_, id)| *id).collect();
+        for place in view.sealed_external_ids(&sealed, &ids)? {
+            is_new[unknown[place].0] = false;
+        }
+        let mut keep: Vec<Range<usize>> = Vec::new();
+        for (index, is_new) in is_new.into_iter().enumerate() {
             match keep.last_mut() {
                 Some(run) if is_new && run.end == index => run.end += 1,
                 _ if is_new => keep.push(index..index + 1),

@@ -5,17 +5,18 @@
 //! and a file that the manifest does not name is nobody's. Whoever changes the manifest holds its
 //! lock until memory shows the same segments.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use floe_core::{OrganizationId, Sequence, Timestamp};
 
-use super::blocks::UNFINISHED_SUFFIX;
+use super::blocks::{BlockError, UNFINISHED_SUFFIX};
 use super::committer::Shared;
+use super::dedup::RunBuilder;
 use super::fs::Fs;
 use super::manifest::{Manifest, ManifestError};
 use super::rows::Rows;
@@ -30,9 +31,6 @@ const MERGE_SEGMENTS_MIN: usize = 4;
 const MERGE_SEGMENTS_MAX: usize = 16;
 /// After a failure, how long until the next try.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
-
-/// All organizations' events.
-pub(super) type Tails = RwLock<HashMap<OrganizationId, Arc<SharedTail>>>;
 
 /// How events are sealed.
 #[derive(Debug, Clone, Copy)]
@@ -52,8 +50,8 @@ pub(super) enum MaintainError {
     Manifest(#[from] ManifestError),
     #[error("the disk failed at {0}")]
     Io(PathBuf, #[source] std::io::Error),
-    #[error("deduplication of sealed events failed")]
-    Dedup(#[from] super::dedup::DedupError),
+    #[error("the external ids of sealed events cannot be written")]
+    ExternalIds(#[from] BlockError),
 }
 
 /// Events that are to be sealed together: all that have lower sequence numbers than `end` and are
@@ -74,10 +72,11 @@ pub(super) struct Maintenance {
     pub(super) fs: Arc<dyn Fs>,
     pub(super) folder: PathBuf,
     pub(super) manifest: Mutex<Manifest>,
-    pub(super) tails: Arc<Tails>,
     pub(super) reader: Arc<SealedReader>,
     pub(super) shared: Arc<Shared>,
     pub(super) options: SealOptions,
+    /// Set when merging shall end soon.
+    pub(super) stop: AtomicBool,
 }
 
 /// The folder of an organization's segments.
@@ -202,6 +201,24 @@ impl Maintenance {
         Ok(Segment::open(&*self.fs, &path, meta)?)
     }
 
+    fn add_external_ids(
+        &self,
+        organization: OrganizationId,
+        memtable: &Memtable,
+        run: &mut RunBuilder,
+    ) {
+        let hasher = self.reader.dedup.hasher();
+        for (_, chunk) in memtable.chunks() {
+            let rows = Rows::Tail(chunk);
+            for row in 0..super::chunk::position(chunk.len()) {
+                if let Some(external_id) = rows.external_id(row) {
+                    let hash = hasher.hash(organization, external_id.as_bytes());
+                    run.add(hash, rows.sequence(row));
+                }
+            }
+        }
+    }
+
     /// Writes the index of a new segment. It is derived, so a failure is no more than work for later.
     fn put_index(&self, index: IndexBuilder, segment: &Segment) {
         if let Err(error) = self.reader.finish_index(index, segment) {
@@ -213,8 +230,9 @@ impl Maintenance {
     /// again.
     fn seal(&self, job: &SealJob) -> Result<(), MaintainError> {
         let mut segments = Vec::new();
-        let start = self.manifest().sealed_end;
-        let mut run = self.reader.dedup.begin_run(Sequence(start), job.end);
+        // An earlier try may have got so far.
+        let missing = self.reader.dedup.missing(job.end).pop();
+        let mut run = missing.map(RunBuilder::new);
         for (organization, _, memtable) in &job.memtables {
             let mut counts = ColumnCounts::default();
             memtable.chunks().for_each(|(_, chunk)| chunk.count_columns(&mut counts));
@@ -234,13 +252,8 @@ impl Maintenance {
                     }
                     Ok(last_ingested)
                 })?;
-            for (_, chunk) in memtable.chunks() {
-                let rows = Rows::Tail(chunk);
-                for row in 0..super::chunk::position(chunk.len()) {
-                    if let Some(external_id) = rows.external_id(row) {
-                        run.add(*organization, external_id, rows.sequence(row));
-                    }
-                }
+            if let Some(run) = &mut run {
+                self.add_external_ids(*organization, memtable, run);
             }
             let mut index = IndexBuilder::new(self.reader.parents);
             memtable.chunks().for_each(|(_, chunk)| index.add(Rows::Tail(chunk)));
@@ -248,7 +261,9 @@ impl Maintenance {
             tracing::debug!(%organization, events, bytes = segment.meta.bytes, "sealed");
             segments.push(Arc::new(segment));
         }
-        self.reader.dedup.add_run(run)?;
+        if let Some(run) = run {
+            self.reader.dedup.add(run)?;
+        }
         let mut manifest = self.manifest();
         let mut next = manifest.clone();
         next.sealed_end = job.end.0;
@@ -274,7 +289,7 @@ impl Maintenance {
     /// Merges some segments of one organization, if there are any worth it.
     pub(super) fn merge_some(&self) -> Result<bool, MaintainError> {
         let tails: Vec<(OrganizationId, Arc<SharedTail>)> = {
-            let tails = self.tails.read().unwrap_or_else(PoisonError::into_inner);
+            let tails = self.reader.tails.read().unwrap_or_else(PoisonError::into_inner);
             tails.iter().map(|(id, tail)| (*id, Arc::clone(tail))).collect()
         };
         for (organization, tail) in tails {
@@ -302,6 +317,9 @@ impl Maintenance {
                 let mut last_ingested = i64::MIN;
                 for segment in old {
                     for group in 0..segment.row_groups().len() {
+                        if self.stop.load(Ordering::Relaxed) {
+                            return Err(SegmentError::Stopped);
+                        }
                         let batch = Batch::of_group(segment, group);
                         let rows = Rows::Sealed(&batch);
                         for row in 0..super::chunk::position(batch.len()) {
@@ -436,6 +454,7 @@ impl Progress {
 /// The threads that seal and merge.
 #[derive(Debug)]
 pub(super) struct Maintainer {
+    pub(super) maintenance: Arc<Maintenance>,
     sealer: Mutex<Option<(Sender<Command>, JoinHandle<()>)>>,
     merger: Mutex<Option<(Sender<Command>, JoinHandle<()>)>>,
     pub(super) progress: Arc<Progress>,
@@ -460,12 +479,14 @@ impl Maintainer {
         let (seal, receiver) = channel();
         let sealer = {
             let (progress, merge) = (Arc::clone(&progress), merge.clone());
+            let maintenance = Arc::clone(&maintenance);
             let named = std::thread::Builder::new().name("floe-sealer".into());
             named.spawn(move || run_sealer(&maintenance, &progress, &receiver, &merge))?
         };
         // What an earlier process left to be merged.
         let _ = merge.send(Command::Merge);
         Ok(Self {
+            maintenance,
             sealer: Mutex::new(Some((seal, sealer))),
             merger: Mutex::new(Some((merge, merger))),
             progress,
@@ -482,8 +503,9 @@ impl Maintainer {
         }
     }
 
-    /// Ends the threads: the job under way is finished, unless it fails.
+    /// Ends the threads: the sealing under way is finished, unless it fails; a merge is given up.
     pub(super) fn close(&self) {
+        self.maintenance.stop.store(true, Ordering::Relaxed);
         for thread in [&self.sealer, &self.merger] {
             let thread = thread.lock().unwrap_or_else(PoisonError::into_inner).take();
             if let Some((sender, thread)) = thread {
@@ -540,18 +562,25 @@ fn run_merger(maintenance: &Maintenance, receiver: &Receiver<Command>) {
         loop {
             match maintenance.merge_some() {
                 Ok(true) => {}
-                Ok(false) => break,
+                Ok(false) | Err(MaintainError::Segment(SegmentError::Stopped)) => break,
                 Err(error) => {
                     tracing::error!(error = %super::describe(&error), "merging segments failed");
                     break;
                 }
             }
-            if matches!(receiver.try_recv(), Ok(Command::Close)) {
+            if maintenance.stop.load(Ordering::Relaxed) {
                 return;
             }
         }
-        if let Err(error) = maintenance.reader.dedup.merge_some() {
-            tracing::error!(error = %super::describe(&error), "merging external ids failed");
+        while let Some(plan) = maintenance.reader.dedup.plan_merge() {
+            match maintenance.reader.dedup.merge(&plan, &maintenance.stop) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => {
+                    tracing::error!(error = %super::describe(&error), "merging external ids failed");
+                    break;
+                }
+            }
         }
     }
 }

@@ -21,6 +21,7 @@ mod view;
 use std::collections::HashMap;
 use std::fs::{File, TryLockError};
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use floe_core::{
@@ -34,10 +35,10 @@ use self::blocks::BlockCache;
 use self::catalog::{EmbeddedCatalog, FolderKey};
 use self::codec::EncodedEvents;
 use self::committer::{Committer, Parts, Shared};
-use self::dedup::DedupIndex;
+use self::dedup::{DedupIndex, KeyHasher, OpenedIndex};
 use self::fs::{Fs, RealFs};
 use self::journal::{Journal, JournalIdentity, JournalOptions, KnownFiles};
-use self::maintain::{Maintainer, Maintenance, SealOptions, Tails, segment_path};
+use self::maintain::{Maintainer, Maintenance, SealOptions, segment_path};
 use self::manifest::Manifest;
 use self::rows::Rows;
 use self::segment::{Batch, Segment};
@@ -105,7 +106,6 @@ pub struct EmbeddedStore(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     catalog: Arc<EmbeddedCatalog>,
-    tails: Arc<Tails>,
     reader: Arc<SealedReader>,
     // Dropped in this order: the committer hands work to the maintainer.
     committer: Committer,
@@ -356,19 +356,35 @@ impl EmbeddedStore {
         };
         let manifest = open_manifest(folder, &catalog, folder_id, &*options.fs)?;
         let sealed_end = Sequence(manifest.sealed_end);
+        let cache = folder.join("cache");
+        let runs = cache.join("dedup");
+        for folder in [&cache, &runs] {
+            options.fs.create_dir(folder).map_err(|error| open_failed(folder, &error))?;
+        }
+        let hasher = KeyHasher::new(&derived_key(b"external ids", &folder_id));
+        let OpenedIndex { index: dedup, missing, damaged } =
+            DedupIndex::open(Arc::clone(&options.fs), &runs, hasher, sealed_end)
+                .map_err(|error| open_failed(&runs, &error))?;
+        for error in damaged {
+            tracing::warn!(%error, "a derived file is built again");
+        }
         let reader = Arc::new(SealedReader {
             cipher: cipher.clone(),
-            dedup: DedupIndex::default(),
+            dedup,
             batches: BatchCache::new(options.cache_bytes_max / 2),
             blocks: BlockCache::new(options.cache_bytes_max / 2),
             parents: ParentHasher::new(derived_key(b"parents", &folder_id)),
             fs: Arc::clone(&options.fs),
             folder: folder.to_owned(),
+            tails: Arc::default(),
         });
-        let cache = folder.join("cache");
-        options.fs.create_dir(&cache).map_err(|error| open_failed(&cache, &error))?;
         let shared = Arc::new(Shared::default());
         let mut tails = open_segments(&reader, &manifest)?;
+        let segments: Vec<(OrganizationId, Arc<Segment>)> = tails
+            .iter()
+            .flat_map(|(id, tail)| tail.sealed().segments.clone().into_iter().map(|s| (*id, s)))
+            .collect();
+        view::rebuild_runs(&reader.dedup, &segments, missing)?;
         let mut next = sealed_end;
         let mut last = manifest
             .last_ingested_micros
@@ -411,19 +427,19 @@ impl EmbeddedStore {
             events: next.0,
             torn_bytes: report.torn.as_ref().map(|torn| torn.bytes),
         };
-        let tails = tails.into_iter().map(|(id, tail)| (id, Arc::new(RwLock::new(tail)))).collect();
-        let tails: Arc<Tails> = Arc::new(RwLock::new(tails));
+        *reader.tails.write().unwrap_or_else(PoisonError::into_inner) =
+            tails.into_iter().map(|(id, tail)| (id, Arc::new(RwLock::new(tail)))).collect();
         let maintenance = Maintenance {
             fs: Arc::clone(&options.fs),
             folder: folder.to_owned(),
             manifest: std::sync::Mutex::new(manifest),
-            tails: Arc::clone(&tails),
             reader: Arc::clone(&reader),
             shared: Arc::clone(&shared),
             options: SealOptions {
                 columns_max: options.segment_columns_max,
                 segment_events_max: options.segment_events_max,
             },
+            stop: AtomicBool::new(false),
         };
         let no_thread = |error| StoreError::Open(format!("no thread for the store: {error}"));
         let maintainer = Arc::new(Maintainer::start(Arc::new(maintenance)).map_err(no_thread)?);
@@ -433,7 +449,6 @@ impl EmbeddedStore {
             last_ingested_at: last,
             clock: options.clock,
             shared: Arc::clone(&shared),
-            tails: Arc::clone(&tails),
             reader: Arc::clone(&reader),
             maintainer: Arc::clone(&maintainer),
             seal_bytes: options.tail_bytes_max / 4,
@@ -442,17 +457,8 @@ impl EmbeddedStore {
             set_aside: sealed_end,
         })
         .map_err(no_thread)?;
-        let inner = Inner {
-            catalog,
-            tails,
-            reader,
-            committer,
-            maintainer,
-            shared,
-            cipher,
-            options,
-            _lock: lock,
-        };
+        let inner =
+            Inner { catalog, reader, committer, maintainer, shared, cipher, options, _lock: lock };
         Ok((Self(Arc::new(inner)), opened))
     }
 
@@ -515,7 +521,7 @@ impl EmbeddedStore {
     }
 
     fn tail(&self, organization: OrganizationId) -> Option<Arc<SharedTail>> {
-        let tails = self.0.tails.read().unwrap_or_else(PoisonError::into_inner);
+        let tails = self.0.reader.tails.read().unwrap_or_else(PoisonError::into_inner);
         tails.get(&organization).cloned()
     }
 
@@ -523,7 +529,7 @@ impl EmbeddedStore {
         if let Some(tail) = self.tail(organization) {
             return tail;
         }
-        let mut tails = self.0.tails.write().unwrap_or_else(PoisonError::into_inner);
+        let mut tails = self.0.reader.tails.write().unwrap_or_else(PoisonError::into_inner);
         let new = || Arc::new(RwLock::new(OrganizationTail::new(Sealed::default())));
         Arc::clone(tails.entry(organization).or_insert_with(new))
     }

@@ -254,8 +254,8 @@ pub(super) fn meter_has_events(view: View<'_>, meter: &Meter) -> Result<bool> {
             if *found {
                 return ControlFlow::Break(());
             }
-            let first =
-                RowsPlan::new(condition, rows).try_each_match(rows, selected, |_, _| ControlFlow::Break(()));
+            let first = RowsPlan::new(condition, rows)
+                .try_each_match(rows, selected, |_, _| ControlFlow::Break(()));
             *found = first.is_break();
             first
         },

@@ -112,8 +112,7 @@ impl IndexBuilder {
                     return place;
                 }
                 self.codes.insert(customer.clone(), self.customers.len());
-                self.customers
-                    .push(CustomerRows { rows: Vec::new(), first_user_micros: i64::MAX });
+                self.customers.push(CustomerRows { rows: Vec::new(), first_user_micros: i64::MAX });
                 self.customers.len() - 1
             });
             let customer = &mut self.customers[place];

@@ -496,7 +496,10 @@ impl OrganizationTail {
     }
 
     /// The numbers of the events in memory that name a parent by this text.
-    pub(super) fn children_by_text<'t>(&'t self, parent: &'t str) -> impl Iterator<Item = u64> + 't {
+    pub(super) fn children_by_text<'t>(
+        &'t self,
+        parent: &'t str,
+    ) -> impl Iterator<Item = u64> + 't {
         self.memtables().flat_map(move |of| of.children_by_text.get(parent)).flatten().copied()
     }
 

@@ -12,7 +12,7 @@ use floe_core::{CustomerSelection, EventId, IdCipher, OrganizationId, Sequence, 
 
 use super::blocks::{BlockCache, BlockError};
 use super::chunk::{Chunk, Row};
-use super::dedup::DedupIndex;
+use super::dedup::{DedupIndex, KeyHash, RunBuilder};
 use super::fs::Fs;
 use super::rows::Rows;
 use super::segment::{Batch, PAGE_ROWS, Segment, SegmentError};
@@ -43,6 +43,58 @@ pub(super) struct SealedReader {
     pub(super) fs: Arc<dyn Fs>,
     /// The data folder.
     pub(super) folder: PathBuf,
+    pub(super) tails: Arc<Tails>,
+}
+
+/// All organizations' events.
+pub(super) type Tails = RwLock<HashMap<OrganizationId, Arc<SharedTail>>>;
+
+fn damaged(error: &BlockError) -> StoreError {
+    StoreError::Damaged(super::describe(error))
+}
+
+/// Events whose external ids are put into one run when runs are built again: 16 bytes of memory
+/// each.
+const REBUILT_EVENTS: u64 = 4_000_000;
+
+/// Builds the runs that an index lacks, from segments.
+pub(super) fn rebuild_runs(
+    dedup: &DedupIndex,
+    segments: &[(OrganizationId, Arc<Segment>)],
+    missing: Vec<Range<Sequence>>,
+) -> Result<()> {
+    for missing in missing {
+        tracing::info!(
+            events = missing.end.0 - missing.start.0,
+            "building the index of external ids again"
+        );
+        let mut start = missing.start.0;
+        while start < missing.end.0 {
+            let end = missing.end.0.min(start + REBUILT_EVENTS);
+            let mut run = RunBuilder::new(Sequence(start)..Sequence(end));
+            for (organization, segment) in segments {
+                for (index, group) in segment.row_groups().iter().enumerate() {
+                    if group.sequences.1 < start || group.sequences.0 >= end {
+                        continue;
+                    }
+                    let batch = Batch::of_group(segment, index);
+                    for row in 0..group.rows {
+                        let sequence = batch.sequence(row);
+                        if let Some(external_id) = batch.external_id(row)
+                            && (start..end).contains(&sequence.0)
+                        {
+                            let id = external_id.as_bytes();
+                            run.add(dedup.hasher().hash(*organization, id), sequence);
+                        }
+                    }
+                    batch.check().map_err(unreadable)?;
+                }
+            }
+            dedup.add(run).map_err(|error| damaged(&error))?;
+            start = end;
+        }
+    }
+    Ok(())
 }
 
 impl SealedReader {
@@ -56,10 +108,11 @@ impl SealedReader {
         let mut index = segment.index.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if index.is_none() {
             // A damaged file is as good as none.
-            let opened = SegmentIndex::open(&*self.fs, &path, &segment.meta).unwrap_or_else(|error| {
-                tracing::warn!(%error, "a derived file is built again");
-                None
-            });
+            let opened =
+                SegmentIndex::open(&*self.fs, &path, &segment.meta).unwrap_or_else(|error| {
+                    tracing::warn!(%error, "a derived file is built again");
+                    None
+                });
             index = opened.map(Arc::new);
         }
         if let Some(index) = index {
@@ -76,6 +129,26 @@ impl SealedReader {
         }
         let index = self.build_index(segment)?;
         ask(&index, &self.blocks).map_err(|error| StoreError::Damaged(super::describe(&error)))
+    }
+
+    /// Builds a run that turned out to be damaged again.
+    fn rebuild_external_ids(&self, error: &BlockError) -> Result<()> {
+        if matches!(error, BlockError::Io { .. }) {
+            return Err(damaged(error));
+        }
+        tracing::warn!(%error, "a derived file is built again");
+        let Some(gone) = self.dedup.discard(error).map_err(|error| damaged(&error))? else {
+            return Ok(());
+        };
+        let segments: Vec<(OrganizationId, Arc<Segment>)> = {
+            let tails = self.tails.read().unwrap_or_else(PoisonError::into_inner);
+            let of = |(id, tail): (&OrganizationId, &Arc<SharedTail>)| {
+                let sealed = read(tail).sealed();
+                sealed.segments.iter().map(|s| (*id, Arc::clone(s))).collect::<Vec<_>>()
+            };
+            tails.iter().flat_map(of).collect()
+        };
+        rebuild_runs(&self.dedup, &segments, vec![gone])
     }
 
     /// Builds the index of a segment from its events.
@@ -160,27 +233,65 @@ impl View<'_> {
     }
 
     /// The number of the event in segments with an external id.
-    pub(super) fn sealed_by_external_id(
-        &self,
-        sealed: &Sealed,
-        external_id: &str,
-    ) -> Result<Option<u64>> {
+    fn sealed_by_external_id(&self, sealed: &Sealed, external_id: &str) -> Result<Option<u64>> {
         if sealed.segments.is_empty() {
             return Ok(None);
         }
-        let candidates = self.reader.dedup.candidates(self.organization, external_id)?;
-        for sequence in candidates {
-            if let Some(number) = number_of(sealed, sequence)? {
-                // The hash is equal; the text decides.
-                let is_it = self.with_sealed(sealed, number, |rows, row| {
-                    rows.external_id(row) == Some(external_id)
-                })?;
-                if is_it {
-                    return Ok(Some(number));
-                }
+        let hash = self.reader.dedup.hasher().hash(self.organization, external_id.as_bytes());
+        let candidates = self.reader.dedup.candidates(hash, &self.reader.blocks);
+        for sequence in candidates.or_else(|error| {
+            self.reader.rebuild_external_ids(&error)?;
+            self.reader.dedup.candidates(hash, &self.reader.blocks).map_err(|e| damaged(&e))
+        })? {
+            if let Some(number) = self.has_external_id(sealed, sequence, external_id)? {
+                return Ok(Some(number));
             }
         }
         Ok(None)
+    }
+
+    /// Which of these external ids are those of events in segments, by their places.
+    pub(super) fn sealed_external_ids(
+        &self,
+        sealed: &Sealed,
+        external_ids: &[&[u8]],
+    ) -> Result<Vec<usize>> {
+        if sealed.segments.is_empty() {
+            return Ok(Vec::new());
+        }
+        let hasher = self.reader.dedup.hasher();
+        let hashes: Vec<KeyHash> =
+            external_ids.iter().map(|id| hasher.hash(self.organization, id)).collect();
+        let candidates = self.reader.dedup.candidates_of_all(&hashes, &self.reader.blocks);
+        let candidates = candidates.or_else(|error| {
+            self.reader.rebuild_external_ids(&error)?;
+            let again = self.reader.dedup.candidates_of_all(&hashes, &self.reader.blocks);
+            again.map_err(|error| damaged(&error))
+        })?;
+        let mut known = Vec::new();
+        for (place, sequence) in candidates {
+            // Encoded by us, so it is UTF-8.
+            let text = external_ids.get(place).and_then(|id| str::from_utf8(id).ok());
+            let text = text.unwrap_or_default();
+            if self.has_external_id(sealed, sequence, text)?.is_some() {
+                known.push(place);
+            }
+        }
+        Ok(known)
+    }
+
+    /// The number of the event in segments with a sequence number, if it has this external id.
+    fn has_external_id(
+        &self,
+        sealed: &Sealed,
+        sequence: Sequence,
+        external_id: &str,
+    ) -> Result<Option<u64>> {
+        let Some(number) = number_of(sealed, sequence)? else { return Ok(None) };
+        // The hash is equal; the text decides.
+        let has_it = self
+            .with_sealed(sealed, number, |rows, row| rows.external_id(row) == Some(external_id))?;
+        Ok(has_it.then_some(number))
     }
 
     /// The number of the event with an id.

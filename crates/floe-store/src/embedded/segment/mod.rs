@@ -57,6 +57,9 @@ pub(super) enum SegmentError {
     /// It is not what a segment must be, though its checksums are right.
     #[error("segment file {file} cannot be read: {why}")]
     Unreadable { file: String, why: String },
+    /// Somebody asked not to go on.
+    #[error("the store is closing")]
+    Stopped,
     /// The Parquet library failed.
     #[error("a segment cannot be encoded")]
     Parquet(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -216,7 +219,17 @@ impl Segment {
                 != Some(group.num_rows().cast_unsigned())
         });
         let root = Node::of(&layout);
-        Ok(Self { meta, file, plain, coded, layout, root, row_groups, has_rest: rest, index: Mutex::default() })
+        Ok(Self {
+            meta,
+            file,
+            plain,
+            coded,
+            layout,
+            root,
+            row_groups,
+            has_rest: rest,
+            index: Mutex::default(),
+        })
     }
 
     /// Its row groups, in order.
