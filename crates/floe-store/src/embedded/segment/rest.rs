@@ -6,11 +6,15 @@ use floe_core::{Metadata, Number, Value};
 /// Appends where the next value of an event is: a column of metadata, or else the JSON.
 pub(super) fn put_index(column: Option<usize>, out: &mut Vec<u8>) {
     let mut value = column.map_or(0, |index| index + 1);
-    while value >= 0x80 {
-        out.push((value & 0x7f) as u8 | 0x80);
+    loop {
+        let low = value.to_le_bytes()[0] & 0x7f;
         value >>= 7;
+        if value == 0 {
+            out.push(low);
+            return;
+        }
+        out.push(low | 0x80);
     }
-    out.push((value & 0x7f) as u8);
 }
 
 /// Reads what [`put_index`] wrote.
