@@ -47,7 +47,6 @@ impl Serve {
         let settings = ConfigFile {
             data: Some(self.data),
             listen: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
-            tail_mebibytes_max: Some(16 * 1024),
             ..ConfigFile::default()
         };
         let mut config = settings.into_config()?;

@@ -22,8 +22,10 @@ pub struct ConfigFile {
     pub log_format: Option<LogFormat>,
     /// A `tracing` filter, such as `info` or `floe_server=debug`.
     pub log: Option<String>,
-    /// Mebibytes of events in memory from which on no more are accepted.
+    /// Mebibytes of events in memory at which further ones wait until some are sealed.
     pub tail_mebibytes_max: Option<usize>,
+    /// As many events in memory are sealed, however few bytes they have.
+    pub seal_events: Option<u64>,
 }
 
 /// How logs are written.
@@ -52,8 +54,10 @@ pub struct Config {
     pub log_format: LogFormat,
     /// A `tracing` filter.
     pub log: String,
-    /// Estimated bytes of events in memory from which on no more are accepted.
+    /// Estimated bytes of events in memory at which further ones wait until some are sealed.
     pub tail_bytes_max: usize,
+    /// As many events in memory are sealed, however few bytes they have.
+    pub seal_events: u64,
     /// For benchmarks alone: ingestion answers once a request is parsed, and stores nothing. No
     /// flag, variable or file sets it.
     pub parse_only: bool,
@@ -69,6 +73,7 @@ impl std::fmt::Debug for Config {
             .field("log_format", &self.log_format)
             .field("log", &self.log)
             .field("tail_bytes_max", &self.tail_bytes_max)
+            .field("seal_events", &self.seal_events)
             .finish_non_exhaustive()
     }
 }
@@ -125,6 +130,7 @@ impl ConfigFile {
             log_format: self.log_format.or(other.log_format),
             log: self.log.or(other.log),
             tail_mebibytes_max: self.tail_mebibytes_max.or(other.tail_mebibytes_max),
+            seal_events: self.seal_events.or(other.seal_events),
         }
     }
 
@@ -151,7 +157,8 @@ impl ConfigFile {
             root_token: self.root_token,
             log_format: self.log_format.unwrap_or_default(),
             log: self.log.unwrap_or_else(|| "info".to_owned()),
-            tail_bytes_max: self.tail_mebibytes_max.unwrap_or(4096).saturating_mul(1 << 20),
+            tail_bytes_max: self.tail_mebibytes_max.unwrap_or(256).saturating_mul(1 << 20),
+            seal_events: self.seal_events.unwrap_or(1_000_000),
             parse_only: false,
         })
     }
@@ -195,6 +202,7 @@ mod tests {
             log_format,
             log,
             tail_mebibytes_max,
+            seal_events,
         } = &file;
         let named = [
             data.is_some(),
@@ -204,8 +212,9 @@ mod tests {
             log_format.is_some(),
             log.is_some(),
             tail_mebibytes_max.is_some(),
+            seal_events.is_some(),
         ];
-        assert_eq!(named, [true; 7]);
+        assert_eq!(named, [true; 8]);
         assert!(file.into_config().is_ok());
     }
 

@@ -103,8 +103,11 @@ impl Server {
             Some(address) => Some(listen(address).await?),
             None => None,
         };
-        let options =
-            EmbeddedOptions { tail_bytes_max: config.tail_bytes_max, ..EmbeddedOptions::default() };
+        let options = EmbeddedOptions {
+            tail_bytes_max: config.tail_bytes_max,
+            seal_events: config.seal_events,
+            ..EmbeddedOptions::default()
+        };
         let (store, opened) = EmbeddedStore::open(&config.data, options)?;
         if let Some(bytes) = opened.torn_bytes {
             tracing::warn!(bytes, "cut off a record that was never acknowledged");

@@ -30,9 +30,12 @@ pub(crate) struct Serve {
     /// What to log: a level, or levels by module [default: info]
     #[arg(long, env = "FLOE_LOG", value_name = "FILTER")]
     log: Option<String>,
-    /// Mebibytes of events in memory from which on no more are accepted [default: 4096]
+    /// Mebibytes of events in memory at which further ones wait until some are sealed [default: 256]
     #[arg(long, env = "FLOE_TAIL_MEBIBYTES_MAX", value_name = "MEBIBYTES")]
     tail_mebibytes_max: Option<usize>,
+    /// As many events in memory are sealed, however few bytes they have [default: 1000000]
+    #[arg(long, env = "FLOE_SEAL_EVENTS", value_name = "EVENTS")]
+    seal_events: Option<u64>,
     /// A TOML file with these settings
     #[arg(long, env = "FLOE_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
@@ -65,6 +68,7 @@ impl Serve {
             log_format,
             log,
             tail_mebibytes_max,
+            seal_events,
             config,
         } = self;
         let file = match config {
@@ -82,6 +86,7 @@ impl Serve {
             }),
             log,
             tail_mebibytes_max,
+            seal_events,
         };
         Ok(arguments.or(file).into_config()?)
     }

@@ -27,9 +27,15 @@ pub(crate) struct Server {
 impl Server {
     /// Starts a server on a data folder, on a port of the system's choice.
     pub(crate) fn start(data: &Path) -> Self {
+        Self::start_with(data, &[])
+    }
+
+    /// The same, with more arguments.
+    pub(crate) fn start_with(data: &Path, arguments: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_floe"))
             .args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json", "--data"])
             .arg(data)
+            .args(arguments)
             .env("FLOE_ROOT_TOKEN", ROOT_TOKEN)
             .env_remove("FLOE_CONFIG")
             .env_remove("FLOE_DATA")
