@@ -198,7 +198,7 @@ impl Maintenance {
             data_bytes: written.data_bytes,
             end_crc32c: written.end_crc32c,
         };
-        Ok(Segment::open(&*self.fs, &path, meta)?)
+        Ok(Segment::open(&*self.fs, &path, meta, &self.reader.shared_columns)?)
     }
 
     fn add_external_ids(

@@ -45,7 +45,7 @@ use self::journal::{Journal, JournalIdentity, JournalOptions, KnownFiles};
 use self::maintain::{Maintainer, Maintenance, SealOptions, segment_path};
 use self::manifest::Manifest;
 use self::rows::Rows;
-use self::segment::{Batch, Segment};
+use self::segment::{Batch, Segment, SharedColumns};
 use self::segment_index::ParentHasher;
 use self::tail::{OrganizationTail, Sealed};
 use self::view::{BatchCache, SealedReader, SharedTail, View, unreadable};
@@ -264,7 +264,7 @@ fn open_segments(
         let organization = OrganizationId(of.id);
         let open = |meta: &segment::SegmentMeta| {
             let path = segment_path(&reader.folder, organization, meta.id);
-            Segment::open(&*reader.fs, &path, meta.clone()).map(Arc::new)
+            Segment::open(&*reader.fs, &path, meta.clone(), &reader.shared_columns).map(Arc::new)
         };
         let segments = of
             .segments
@@ -376,7 +376,8 @@ impl EmbeddedStore {
             cipher: cipher.clone(),
             dedup,
             batches: BatchCache::new(options.cache_bytes_max / 2),
-            blocks: BlockCache::new(options.cache_bytes_max / 2),
+            shared_columns: Arc::new(SharedColumns::new(options.cache_bytes_max / 4)),
+            blocks: BlockCache::new(options.cache_bytes_max / 4),
             parents: ParentHasher::new(derived_key(b"parents", &folder_id)),
             fs: Arc::clone(&options.fs),
             folder: folder.to_owned(),

@@ -3,7 +3,7 @@
 //! What a question means is `floe-core`'s; this finds the events that it is about and hands them
 //! over.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::ops::ControlFlow;
 
@@ -17,20 +17,20 @@ use floe_core::{
 use super::chunk::Row;
 use super::rows::{Rows, Slot};
 use super::tail::{Ledger, NameStats, OrganizationTail};
-use super::view::{Selected, View, read};
+use super::view::{Scan, Selected, View, read};
 use crate::port::{
     CustomerMeterRow, Direction, EventAddress, EventQuery, EventRow, NameQuery, NameRow, Page,
     PageRequest, Result, TextQuery,
 };
 
-/// All event timestamps, in microseconds.
-const ANY_TIME: std::ops::Range<i64> = i64::MIN..i64::MAX;
+/// Whether events of a source and name can match.
+type NameTest<'q> = &'q dyn Fn(EventSource, &str) -> bool;
 
 /// Which events a question is about, besides their customers and times.
 #[derive(Clone, Copy)]
 struct Condition<'q> {
-    /// Whether events of this source and name can match.
-    name: &'q dyn Fn(EventSource, &str) -> bool,
+    /// Whether events of this source and name can match; all can if absent.
+    name: Option<NameTest<'q>>,
     metadata: &'q [MetadataCondition],
     filters: &'q [&'q Filter],
     /// Only what this does not leave out.
@@ -40,7 +40,8 @@ struct Condition<'q> {
 /// A [`Condition`] made ready for one rows.
 struct RowsPlan<'q> {
     condition: Condition<'q>,
-    names: Vec<bool>,
+    /// By code of a name, if names matter.
+    names: Option<Vec<bool>>,
     shapes: Vec<OnceCell<ShapePlan<'q>>>,
 }
 
@@ -55,11 +56,9 @@ impl<'q> RowsPlan<'q> {
     fn new(condition: Condition<'q>, rows: Rows<'_>) -> Self {
         Self {
             condition,
-            names: rows
-                .names()
-                .iter()
-                .map(|(source, name)| (condition.name)(*source, name))
-                .collect(),
+            names: condition
+                .name
+                .map(|can| rows.names().iter().map(|(source, name)| can(*source, name)).collect()),
             shapes: std::iter::repeat_with(OnceCell::new).take(rows.shape_count()).collect(),
         }
     }
@@ -83,7 +82,7 @@ impl<'q> RowsPlan<'q> {
         selected: Selected<'_>,
         mut found: impl FnMut(Row, Measure<'c>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
-        if !self.names.iter().any(|&possible| possible) {
+        if self.names.as_ref().is_some_and(|names| !names.contains(&true)) {
             return ControlFlow::Continue(());
         }
         selected.try_each(rows, |row| match self.measure(rows, row) {
@@ -94,7 +93,9 @@ impl<'q> RowsPlan<'q> {
 
     /// What a row contributes, if it matches (all but the customer, which the caller chose).
     fn measure<'c>(&self, rows: Rows<'c>, row: Row) -> Option<Measure<'c>> {
-        if !self.names[rows.name_code_of(row) as usize] {
+        if let Some(names) = &self.names
+            && !names[rows.name_code_of(row) as usize]
+        {
             return None;
         }
         let shape = rows.shape_of(row);
@@ -202,7 +203,7 @@ pub(super) fn quantities(
         series.bucket_count(),
     );
     let condition = Condition {
-        name: &is_usage,
+        name: Some(&is_usage),
         metadata: &query.metadata,
         filters: &[&query.filter],
         aggregation: Some(&query.aggregation),
@@ -232,7 +233,8 @@ pub(super) fn quantities(
         ControlFlow::Continue(())
     };
     if let Some(view) = view {
-        view.scan(covered, query.customers.as_ref(), |_| (), visit)?;
+        let scan = Scan { between: covered, customers: query.customers.as_ref(), order: None };
+        view.scan(&scan, |_| (), |(), _| true, visit)?;
     }
     Ok(accumulator.finish(&series))
 }
@@ -241,15 +243,15 @@ pub(super) fn quantities(
 /// (semantics section 11).
 pub(super) fn meter_has_events(view: View<'_>, meter: &Meter) -> Result<bool> {
     let condition = Condition {
-        name: &is_usage,
+        name: Some(&is_usage),
         metadata: &[],
         filters: &[&meter.filter],
         aggregation: Some(&meter.aggregation),
     };
     view.scan(
-        ANY_TIME,
-        None,
+        &Scan::ALL,
         |tail| tail.has_ledger_of(meter.id),
+        |found, _| !found,
         |found, _, rows, selected| {
             if *found {
                 return ControlFlow::Break(());
@@ -311,15 +313,15 @@ pub(super) fn customer_meters(
     let filters: Vec<[&Filter; 1]> = meters.iter().map(|meter| [&meter.filter]).collect();
     let from_users = |source: EventSource, _: &str| source == EventSource::User;
     view.scan(
-        ANY_TIME,
-        None,
+        &Scan::ALL,
         |tail| windows(Some(tail)),
+        |_, _| true,
         |windows, _, rows, _| {
             let condition = |(meter, filters)| {
                 let meter: &Meter = meter;
                 let filters: &[&Filter; 1] = filters;
                 Condition {
-                    name: &from_users,
+                    name: Some(&from_users),
                     metadata: &[],
                     filters,
                     aggregation: Some(&meter.aggregation),
@@ -367,7 +369,6 @@ struct PageKeys {
     keep: usize,
     /// The worst kept key on top.
     heap: BinaryHeap<Ranked>,
-    total_count: u64,
 }
 
 /// A key by its place in a list: greater is further back.
@@ -393,11 +394,22 @@ impl PageKeys {
     fn new(page: PageRequest, direction: Direction) -> Self {
         let keep = page.offset.saturating_add(page.limit);
         let keep = usize::try_from(keep).unwrap_or(usize::MAX);
-        Self { direction, keep, heap: BinaryHeap::new(), total_count: 0 }
+        Self { direction, keep, heap: BinaryHeap::new() }
+    }
+
+    /// Whether any event with such timestamps (the first and the last, in microseconds) may be on
+    /// the page or before it.
+    fn wants(&self, (first, last): (i64, i64)) -> bool {
+        match self.heap.peek() {
+            Some(Ranked(worst, _)) if self.heap.len() >= self.keep => match self.direction {
+                Direction::Ascending => first <= worst.micros,
+                Direction::Descending => last >= worst.micros,
+            },
+            _ => self.keep > 0,
+        }
     }
 
     fn push(&mut self, key: ListKey) {
-        self.total_count += 1;
         let key = Ranked(key, self.direction);
         if self.heap.len() < self.keep {
             self.heap.push(key);
@@ -408,11 +420,10 @@ impl PageKeys {
         }
     }
 
-    fn into_page(self, page: PageRequest) -> Page<ListKey> {
+    fn into_page(self, page: PageRequest) -> Vec<ListKey> {
         let offset = usize::try_from(page.offset).unwrap_or(usize::MAX);
         let sorted = self.heap.into_sorted_vec();
-        let items = sorted.into_iter().skip(offset).map(|Ranked(key, _)| key).collect();
-        Page { items, total_count: self.total_count }
+        sorted.into_iter().skip(offset).map(|Ranked(key, _)| key).collect()
     }
 }
 
@@ -429,30 +440,86 @@ pub(super) fn list_events(
     page: PageRequest,
     direction: Direction,
 ) -> Result<Page<EventAddress>> {
-    let each = |found: &mut dyn FnMut(ListKey)| -> Result<()> {
-        for (index, (view, query)) in searches.iter().enumerate() {
-            search(index, *view, query, |_, _, key| found(key))?;
-        }
-        Ok(())
-    };
     let mut keys = PageKeys::new(page, direction);
     if keys.keep > KEYS_CHEAP {
         let mut total_count = 0;
-        each(&mut |_| total_count += 1)?;
+        for (index, (view, query)) in searches.iter().enumerate() {
+            total_count += search(index, *view, query, Wanted::ALL, |_, _, _| {})?;
+        }
         if page.offset >= total_count {
             return Ok(Page { items: Vec::new(), total_count });
         }
     }
-    each(&mut |key| keys.push(key))?;
-    let keys = keys.into_page(page);
-    let address = |key: &ListKey| {
+    let mut total_count = 0;
+    for (index, (view, query)) in searches.iter().enumerate() {
+        let shared = RefCell::new(&mut keys);
+        let worth = |range: (i64, i64)| shared.borrow().wants(range);
+        let wanted = Wanted { order: Some(direction), worth: &worth };
+        total_count +=
+            search(index, *view, query, wanted, |_, _, key| shared.borrow_mut().push(key))?;
+    }
+    let items = keys.into_page(page).into_iter().map(|key| {
         let (view, _) = &searches[key.organization];
         EventAddress {
             organization_id: view.organization,
             id: view.reader.cipher.event_id(key.sequence),
         }
-    };
-    Ok(Page { items: keys.items.iter().map(address).collect(), total_count: keys.total_count })
+    });
+    Ok(Page { items: items.collect(), total_count })
+}
+
+/// Which of the events that a query finds are needed; of others only their number is.
+#[derive(Clone, Copy)]
+struct Wanted<'w> {
+    /// Which to visit first.
+    order: Option<Direction>,
+    /// Whether any with such timestamps (the first and the last, in microseconds) is needed.
+    worth: &'w dyn Fn((i64, i64)) -> bool,
+}
+
+impl Wanted<'_> {
+    const ALL: Self = Self { order: None, worth: &|_| true };
+}
+
+/// What decides the number of events that a query finds, if they need not be visited for it.
+enum Counted<'q> {
+    /// All of these names and sources.
+    Names,
+    /// All of these customers.
+    Customers(&'q CustomerSelection),
+}
+
+/// Whether the number of events that a query finds is known without a visit.
+fn counted(query: &EventQuery) -> Option<Counted<'_>> {
+    let EventQuery {
+        filter,
+        after,
+        before,
+        customers,
+        meter,
+        names,
+        sources,
+        text,
+        parent_id,
+        depth,
+        metadata,
+    } = query;
+    let is_plain = filter.is_none()
+        && after.is_none()
+        && before.is_none()
+        && meter.is_none()
+        && text.is_none()
+        && parent_id.is_none()
+        && depth.is_none()
+        && metadata.is_empty();
+    match customers {
+        _ if !is_plain => None,
+        None => Some(Counted::Names),
+        Some(customers) if names.is_empty() && sources.is_empty() => {
+            Some(Counted::Customers(customers))
+        }
+        Some(_) => None,
+    }
 }
 
 /// An event as lists show it, by its number in the organization.
@@ -472,13 +539,15 @@ pub(super) fn event_row(view: View<'_>, number: u64) -> Result<EventRow> {
     })
 }
 
-/// Calls `found` with the events that a query finds in one organization.
+/// Calls `found` with the events that a query finds in one organization, as far as they are wanted;
+/// returns how many there are in all.
 fn search(
     organization: usize,
     view: View<'_>,
     query: &EventQuery,
+    wanted: Wanted<'_>,
     mut found: impl FnMut(Rows<'_>, Row, ListKey),
-) -> Result<()> {
+) -> Result<u64> {
     let filters: Vec<&Filter> =
         query.filter.iter().chain(query.meter.as_ref().map(|(filter, _)| filter)).collect();
     // A meter counts no credits and resets, so a list of what it counts holds none.
@@ -488,16 +557,17 @@ fn search(
             && (query.sources.is_empty() || query.sources.contains(&source))
             && !(of_meter && is_credit_or_reset(source, name))
     };
+    let any_name = query.names.is_empty() && query.sources.is_empty() && !of_meter;
     let condition = Condition {
-        name: &name,
+        name: if any_name { None } else { Some(&name) },
         metadata: &query.metadata,
         filters: &filters,
         aggregation: query.meter.as_ref().map(|(_, aggregation)| aggregation),
     };
+    let after = query.after.map_or(i64::MIN, |after| after.micros().saturating_add(1));
+    let before = query.before.map_or(i64::MAX, Timestamp::micros);
     let inside = |plan: &RowsPlan<'_>, rows: Rows<'_>, row: Row| {
-        let at = rows.timestamp(row);
-        query.after.is_none_or(|after| at > after)
-            && query.before.is_none_or(|before| at < before)
+        (after..before).contains(&rows.micros(row))
             && plan.measure(rows, row).is_some()
             && query.text.as_ref().is_none_or(|text| text_occurs(text, rows, row))
     };
@@ -507,48 +577,72 @@ fn search(
         organization,
         number,
     };
+    let mut count = 0;
     if let Some(parent_id) = query.parent_id {
         for number in descendants(view, parent_id, query.depth.unwrap_or(1))? {
             view.with(number, |rows, row| {
                 let selected =
                     query.customers.as_ref().is_none_or(|set| set.contains(&rows.customer(row)));
                 if selected && inside(&RowsPlan::new(condition, rows), rows, row) {
+                    count += 1;
                     found(rows, row, key(rows, row, number));
                 }
             })?;
         }
-        return Ok(());
+        return Ok(count);
     }
+    let counted = counted(query);
     // Of those with a parent, the depth is known only once the scan is over.
     let mut with_parent = Vec::new();
-    let after = query.after.map_or(i64::MIN, |after| after.micros().saturating_add(1));
-    let before = query.before.map_or(i64::MAX, Timestamp::micros);
-    view.scan(
-        after..before,
-        query.customers.as_ref(),
-        |_| (),
-        |(), start, rows, selected| {
+    let known = view.scan(
+        &Scan {
+            between: after..before,
+            customers: query.customers.as_ref(),
+            order: counted.as_ref().and(wanted.order),
+        },
+        |tail| match &counted {
+            Some(Counted::Names) => {
+                let of = tail.names().iter().filter(|of| any_name || name(of.source, &of.name));
+                (of.map(|stats| stats.occurrences).sum(), tail.sealed())
+            }
+            Some(Counted::Customers(customers)) => (tail.count_of(customers), tail.sealed()),
+            None => (0, tail.sealed()),
+        },
+        // Events that must be counted one by one are all visited.
+        |_, range| counted.is_none() || (wanted.worth)(range),
+        |_, start, rows, selected| {
             let plan = RowsPlan::new(condition, rows);
             selected.try_each(rows, |row| {
                 if inside(&plan, rows, row) {
-                    let key = key(rows, row, start + u64::from(row));
                     if query.depth.is_some() && rows.parent_id(row).is_some() {
-                        with_parent.push(key);
+                        with_parent.push(key(rows, row, start + u64::from(row)));
                     } else {
-                        found(rows, row, key);
+                        count += 1;
+                        let micros = rows.micros(row);
+                        if (wanted.worth)((micros, micros)) {
+                            found(rows, row, key(rows, row, start + u64::from(row)));
+                        }
                     }
                 }
                 ControlFlow::Continue(())
             })
         },
     )?;
-    let Some(levels) = query.depth else { return Ok(()) };
+    match (&counted, known) {
+        (Some(Counted::Names), (all, _)) => return Ok(all),
+        (Some(Counted::Customers(customers)), (in_memory, sealed)) => {
+            return Ok(in_memory + view.count_in(&sealed, customers)?);
+        }
+        (None, _) => {}
+    }
+    let Some(levels) = query.depth else { return Ok(count) };
     for key in with_parent {
         if is_within_levels_of_a_root(view, key.number, levels)? {
+            count += 1;
             view.with(key.number, |rows, row| found(rows, row, key))?;
         }
     }
-    Ok(())
+    Ok(count)
 }
 
 fn text_occurs(text: &TextQuery, rows: Rows<'_>, row: Row) -> bool {
@@ -625,7 +719,7 @@ pub(super) fn names(view: View<'_>, query: &NameQuery) -> Result<Vec<NameRow>> {
         ..EventQuery::default()
     };
     let mut found: HashMap<(EventSource, Box<str>), NameStats> = HashMap::new();
-    search(0, view, &events, |rows, event, _| {
+    search(0, view, &events, Wanted::ALL, |rows, event, _| {
         let (at, ingested_at) = (rows.timestamp(event), rows.ingested_at(event));
         let key = rows.name(event);
         let stats = match found.get_mut(key) {

@@ -386,6 +386,11 @@ impl SegmentIndex {
         self.rows_at(cache, start, entry.rows as usize)
     }
 
+    /// How many rows a customer has.
+    pub(super) fn count_of(&self, cache: &BlockCache, code: u32) -> Result<u32> {
+        Ok(self.entry(cache, code)?.rows)
+    }
+
     fn rows_at(&self, cache: &BlockCache, start: u64, count: usize) -> Result<Vec<Row>> {
         let mut bytes = vec![0; 4 * count];
         self.file.read_at(cache, start, &mut bytes)?;

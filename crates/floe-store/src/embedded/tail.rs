@@ -8,8 +8,8 @@ use std::hash::Hasher as _;
 use std::sync::Arc;
 
 use floe_core::{
-    Credit, CustomerId, CustomerRef, EventId, EventSource, METER_CREDITED, METER_RESET, MeterId,
-    NewEvent, Number, Sequence, Timestamp, Value,
+    Credit, CustomerId, CustomerRef, CustomerSelection, EventId, EventSource, METER_CREDITED,
+    METER_RESET, MeterId, NewEvent, Number, Sequence, Timestamp, Value,
 };
 use hashbrown::HashTable;
 use siphasher::sip::SipHasher13;
@@ -422,6 +422,15 @@ impl OrganizationTail {
             let credit = Credit { units: *units, rollover };
             ledger.credits.push((event.timestamp, ingested_at, credit));
         }
+    }
+
+    /// How many events in memory are of these customers.
+    pub(super) fn count_of(&self, customers: &CustomerSelection) -> u64 {
+        let of_chunk = |chunk: &Chunk| {
+            let rows = customers.references().map(|of| chunk.rows_of(&of).len());
+            rows.sum::<usize>() as u64
+        };
+        self.memtables().flat_map(Memtable::chunks).map(|(_, chunk)| of_chunk(chunk)).sum()
     }
 
     /// The segments, which can be read without the lock that guards this.

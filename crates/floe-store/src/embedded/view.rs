@@ -4,6 +4,7 @@
 //! without it, so no reader makes the committer wait for the disk.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::ops::{ControlFlow, Range};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
@@ -15,10 +16,10 @@ use super::chunk::{Chunk, Row};
 use super::dedup::{DedupIndex, KeyHash, RunBuilder};
 use super::fs::Fs;
 use super::rows::Rows;
-use super::segment::{Batch, PAGE_ROWS, Segment, SegmentError};
+use super::segment::{Batch, PAGE_ROWS, RowGroup, Segment, SegmentError, SharedColumns};
 use super::segment_index::{IndexBuilder, ParentHash, ParentHasher, SegmentIndex, index_path};
 use super::tail::{OrganizationTail, Sealed};
-use crate::port::{Result, StoreError};
+use crate::port::{Direction, Result, StoreError};
 
 /// An organization's events and the lock that guards them.
 pub(super) type SharedTail = RwLock<OrganizationTail>;
@@ -37,6 +38,8 @@ pub(super) struct SealedReader {
     pub(super) dedup: DedupIndex,
     /// Parts of segments that were read lately.
     pub(super) batches: BatchCache,
+    /// Columns of segments whose dictionaries are large.
+    pub(super) shared_columns: Arc<SharedColumns>,
     /// Parts of derived files that were read lately.
     pub(super) blocks: BlockCache,
     pub(super) parents: ParentHasher,
@@ -454,19 +457,21 @@ impl View<'_> {
         Ok(count)
     }
 
-    /// Visits all events that may lie in a range of event timestamps (in microseconds) and are of
-    /// these customers, with the number of the first of the rows: those that grow first, under the
-    /// lock that `prepare` ran under, so that the two see the same events.
+    /// Visits events with the number of the first of the rows: those that grow first, under the lock
+    /// that `prepare` ran under, so that the two see the same events. `wanted` says whether rows
+    /// with such event timestamps (the first and the last, in microseconds) are worth a visit.
     pub(super) fn scan<T>(
         &self,
-        between: Range<i64>,
-        customers: Option<&CustomerSelection>,
+        scan: &Scan<'_>,
         prepare: impl FnOnce(&OrganizationTail) -> T,
+        wanted: impl Fn(&T, (i64, i64)) -> bool,
         mut visit: impl FnMut(&mut T, u64, Rows<'_>, Selected<'_>) -> ControlFlow<()>,
     ) -> Result<T> {
+        let Scan { between, customers, order } = scan;
         let overlaps = |(first, last): (i64, i64)| first < between.end && last >= between.start;
         let mut visit_chunk = |state: &mut T, start: u64, chunk: &Chunk| {
-            if !chunk.timestamp_range().is_some_and(overlaps) {
+            let Some(range) = chunk.timestamp_range() else { return ControlFlow::Continue(()) };
+            if !overlaps(range) || !wanted(state, range) {
                 return ControlFlow::Continue(());
             }
             match customers {
@@ -500,35 +505,67 @@ impl View<'_> {
                 return Ok(state);
             }
         }
+        let mut groups: Vec<(&Arc<Segment>, usize, &RowGroup)> = Vec::new();
         for segment in sealed.segments.iter().rev() {
-            if !overlaps((segment.meta.first_micros, segment.meta.last_micros)) {
+            if overlaps((segment.meta.first_micros, segment.meta.last_micros)) {
+                let all = segment.row_groups().iter().enumerate();
+                let inside = all.filter(|(_, group)| overlaps(group.micros));
+                groups.extend(inside.map(|(index, group)| (segment, index, group)));
+            }
+        }
+        match order {
+            None => {}
+            Some(Direction::Ascending) => groups.sort_by_key(|(.., group)| group.micros.0),
+            Some(Direction::Descending) => {
+                groups.sort_by_key(|(.., group)| std::cmp::Reverse(group.micros.1));
+            }
+        }
+        // The rows of the customers, of each segment that was come to.
+        let mut rows_of: HashMap<u64, Vec<Row>> = HashMap::new();
+        for (segment, index, group) in groups {
+            if !wanted(&state, group.micros) {
                 continue;
             }
-            let rows = customers.map(|customers| self.rows_in(segment, customers)).transpose()?;
-            for (index, group) in segment.row_groups().iter().enumerate() {
-                if !overlaps(group.micros) {
-                    continue;
+            let mut visit = |batch: &Batch, selected: Selected<'_>| {
+                let start = segment.meta.first_number + u64::from(batch.first_row());
+                let flow = visit(&mut state, start, Rows::Sealed(batch), selected);
+                batch.check().map_err(unreadable)?;
+                Ok(flow)
+            };
+            let flow = match customers {
+                None => visit(&Batch::of_group(segment, index), Selected::All)?,
+                Some(customers) => {
+                    let rows = match rows_of.entry(segment.meta.id) {
+                        Entry::Occupied(known) => known.into_mut(),
+                        Entry::Vacant(place) => place.insert(self.rows_in(segment, customers)?),
+                    };
+                    let from = rows.partition_point(|&row| row < group.start);
+                    let to = rows.partition_point(|&row| row < group.start + group.rows);
+                    self.visit_some(segment, index, &rows[from..to], &mut visit)?
                 }
-                let mut visit = |batch: &Batch, selected: Selected<'_>| {
-                    let start = segment.meta.first_number + u64::from(batch.first_row());
-                    let flow = visit(&mut state, start, Rows::Sealed(batch), selected);
-                    batch.check().map_err(unreadable)?;
-                    Ok(flow)
-                };
-                let flow = match &rows {
-                    None => visit(&Batch::of_group(segment, index), Selected::All)?,
-                    Some(rows) => {
-                        let from = rows.partition_point(|&row| row < group.start);
-                        let to = rows.partition_point(|&row| row < group.start + group.rows);
-                        self.visit_some(segment, index, &rows[from..to], &mut visit)?
-                    }
-                };
-                if flow.is_break() {
-                    return Ok(state);
-                }
+            };
+            if flow.is_break() {
+                return Ok(state);
             }
         }
         Ok(state)
+    }
+
+    /// How many events of customers are in segments.
+    pub(super) fn count_in(&self, sealed: &Sealed, customers: &CustomerSelection) -> Result<u64> {
+        let mut count = 0;
+        for segment in &sealed.segments {
+            count += self.reader.with_index(segment, |index, cache| {
+                let mut count = 0;
+                for customer in customers.references() {
+                    if let Some(code) = index.code_of(cache, &customer)? {
+                        count += u64::from(index.count_of(cache, code)?);
+                    }
+                }
+                Ok(count)
+            })?;
+        }
+        Ok(count)
     }
 
     /// Visits some rows of a row group: page by page if few of its pages have any.
@@ -570,6 +607,22 @@ impl View<'_> {
         rows.sort_unstable();
         Ok(rows)
     }
+}
+
+/// Which events a question may be about, as far as that is known without looking at them.
+#[derive(Debug, Clone)]
+pub(super) struct Scan<'q> {
+    /// Their event timestamps, in microseconds.
+    pub(super) between: Range<i64>,
+    /// Their customers.
+    pub(super) customers: Option<&'q CustomerSelection>,
+    /// Which segments' events to visit first: the earliest, or the latest.
+    pub(super) order: Option<Direction>,
+}
+
+impl Scan<'_> {
+    /// All events.
+    pub(super) const ALL: Self = Self { between: i64::MIN..i64::MAX, customers: None, order: None };
 }
 
 /// Which of some rows a question is about.
@@ -615,14 +668,14 @@ pub(super) struct BatchCache {
 
 #[derive(Debug, Default)]
 struct Cached {
-    batches: HashMap<(u64, Row), Entry>,
+    batches: HashMap<(u64, Row), CachedBatch>,
     bytes: usize,
     /// Counts uses: the entry with the lowest is the first to go.
     clock: u64,
 }
 
 #[derive(Debug)]
-struct Entry {
+struct CachedBatch {
     batch: Arc<Batch>,
     bytes: usize,
     used: u64,
@@ -648,7 +701,7 @@ impl BatchCache {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let state = &mut *state;
         state.clock += 1;
-        let entry = state.batches.entry(key).or_insert_with(|| Entry {
+        let entry = state.batches.entry(key).or_insert_with(|| CachedBatch {
             batch: Arc::new(Batch::new(Arc::clone(segment), group, range)),
             bytes: 0,
             used: 0,

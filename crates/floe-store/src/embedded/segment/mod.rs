@@ -8,6 +8,7 @@ mod file;
 mod layout;
 mod read;
 mod rest;
+mod shared;
 mod write;
 
 use std::io;
@@ -33,6 +34,7 @@ use self::file::SegmentFile;
 pub(super) use self::layout::ColumnCounts;
 use self::layout::{Layout, Node};
 pub(super) use self::read::{Batch, SealedSlot};
+pub(super) use self::shared::SharedColumns;
 pub(super) use self::write::{PAGE_ROWS, SegmentWriter};
 use super::chunk::Row;
 use super::fs::Fs;
@@ -40,6 +42,8 @@ use super::segment_index::SegmentIndex;
 
 /// Version of the layout of a segment's columns.
 const FORMAT_VERSION: u32 = 1;
+/// Bytes of a dictionary, on disk, from which on its column is decoded once for a row group.
+const DICTIONARY_BYTES_SHARED: i64 = 8 * 1024;
 /// Keys of the file's own metadata.
 const FORMAT_KEY: &str = "floe.format";
 const COLUMNS_KEY: &str = "floe.columns";
@@ -166,13 +170,19 @@ pub(super) struct Segment {
     row_groups: Vec<RowGroup>,
     /// Whether the JSON column has anything.
     has_rest: bool,
+    shared: Arc<SharedColumns>,
     /// Its index, once it was opened or built.
     pub(super) index: Mutex<Option<Arc<SegmentIndex>>>,
 }
 
 impl Segment {
     /// Opens a segment.
-    pub(super) fn open(fs: &dyn Fs, path: &Path, meta: SegmentMeta) -> Result<Self, SegmentError> {
+    pub(super) fn open(
+        fs: &dyn Fs,
+        path: &Path,
+        meta: SegmentMeta,
+        shared: &Arc<SharedColumns>,
+    ) -> Result<Self, SegmentError> {
         let file = SegmentFile::open(fs, path, meta.bytes, meta.data_bytes, meta.end_crc32c)?;
         let name = || path.display().to_string();
         let unreadable = |why: String| SegmentError::Unreadable { file: name(), why };
@@ -220,6 +230,7 @@ impl Segment {
         });
         let root = Node::of(&layout);
         Ok(Self {
+            shared: Arc::clone(shared),
             meta,
             file,
             plain,
@@ -258,8 +269,40 @@ impl Segment {
         Ok(self.file.verify()?)
     }
 
-    /// Reads a column over rows of one row group.
+    /// A column over rows of one row group; `None` if it has no value there.
     fn column(
+        &self,
+        group: usize,
+        column: usize,
+        rows: Range<usize>,
+    ) -> Result<Option<ArrayRef>, SegmentError> {
+        let of = self.plain.metadata().row_group(group);
+        let all = of.num_rows().cast_unsigned();
+        let chunk = of.column(column);
+        if chunk.statistics().and_then(Statistics::null_count_opt) == Some(all) {
+            return Ok(None);
+        }
+        let dictionary_bytes = chunk
+            .dictionary_page_offset()
+            .map_or(0, |dictionary| chunk.data_page_offset().saturating_sub(dictionary));
+        if rows.len() as u64 == all || dictionary_bytes < DICTIONARY_BYTES_SHARED {
+            return self.read_column(group, column, rows).map(Some);
+        }
+        // To decode a large dictionary for each page would cost more than the whole column does.
+        let key = (self.meta.id, group, column);
+        let whole = match self.shared.get(key) {
+            Some(whole) => whole,
+            None => {
+                let whole =
+                    self.read_column(group, column, 0..usize::try_from(all).unwrap_or(usize::MAX))?;
+                self.shared.put(key, &whole);
+                whole
+            }
+        };
+        Ok(Some(whole.slice(rows.start, rows.len())))
+    }
+
+    fn read_column(
         &self,
         group: usize,
         column: usize,
@@ -315,7 +358,7 @@ impl Segment {
         let is_before = |group: &RowGroup| group.sequences.1 < sequence.0;
         let index = self.row_groups.partition_point(is_before);
         let Some(group) = self.row_groups.get(index) else { return Ok(None) };
-        let column = self.column(index, read::SEQUENCE, 0..group.rows as usize)?;
+        let column = self.read_column(index, read::SEQUENCE, 0..group.rows as usize)?;
         let sequences = column.as_any().downcast_ref::<Int64Array>();
         let sought = sequence.0.cast_signed();
         let found = sequences.and_then(|all| all.values().binary_search(&sought).ok());

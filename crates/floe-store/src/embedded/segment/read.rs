@@ -64,6 +64,8 @@ enum Column {
     Coded(Int32Array, StringArray),
     Bytes(BinaryArray),
     CodedBytes(Int32Array, BinaryArray),
+    /// It has no value here.
+    Absent,
     /// It could not be read.
     Failed,
 }
@@ -148,7 +150,11 @@ impl Column {
             Self::Text(_) | Self::Coded(..) => {
                 self.text(row).map(|text| Value::String(text.into()))
             }
-            Self::Instant(_) | Self::Bytes(_) | Self::CodedBytes(..) | Self::Failed => None,
+            Self::Instant(_)
+            | Self::Bytes(_)
+            | Self::CodedBytes(..)
+            | Self::Absent
+            | Self::Failed => None,
         }
     }
 
@@ -159,6 +165,7 @@ impl Column {
                 (0..values.len()).map(|index| values.value(index)).collect(),
                 codes.iter().map(|code| code.and_then(|code| u32::try_from(code).ok())).collect(),
             ),
+            Self::Absent => (Vec::new(), vec![None; rows]),
             // Hardly any text repeats, else there were a dictionary: each row is its own.
             column => (
                 (0..rows).map(|row| column.text(row).unwrap_or_default()).collect(),
@@ -177,14 +184,13 @@ impl Column {
             Self::Bool(values) => values.get_array_memory_size(),
             Self::Decimal(values) => values.get_array_memory_size(),
             Self::Text(values) => values.get_array_memory_size(),
-            Self::Coded(codes, values) => {
-                codes.get_array_memory_size() + values.get_array_memory_size()
-            }
+            // Large dictionaries are shared (see `SharedColumns`), and counted there.
+            Self::Coded(codes, _) => 4 * codes.len(),
             Self::Bytes(values) => values.get_array_memory_size(),
             Self::CodedBytes(codes, values) => {
                 codes.get_array_memory_size() + values.get_array_memory_size()
             }
-            Self::Failed => 0,
+            Self::Absent | Self::Failed => 0,
         }
     }
 }
@@ -270,7 +276,8 @@ impl Batch {
     fn column(&self, index: usize) -> &Column {
         self.columns[index].get_or_init(|| {
             match self.segment.column(self.group, index, self.rows.clone()) {
-                Ok(array) => Column::of(&array),
+                Ok(Some(array)) => Column::of(&array),
+                Ok(None) => Column::Absent,
                 Err(error) => {
                     let _ = self.failed.set(error);
                     Column::Failed

@@ -28,7 +28,7 @@ use super::{CHECKSUMS_KEY, COLUMNS_KEY, FORMAT_KEY, FORMAT_VERSION, SegmentError
 /// Rows of a row group.
 pub(super) const GROUP_ROWS: usize = 128 * 1024;
 /// Rows of a page: the least that is decoded to read one event.
-pub(in super::super) const PAGE_ROWS: usize = 8 * 1024;
+pub(in super::super) const PAGE_ROWS: usize = 2 * 1024;
 /// Estimated bytes of events in memory from which on a row group ends before its rows are full.
 const GROUP_BYTES: usize = 64 * 1024 * 1024;
 /// Rows that are handed to the Parquet writer at a time.
