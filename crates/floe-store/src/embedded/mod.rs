@@ -18,6 +18,8 @@ mod rows;
 mod segment;
 #[allow(dead_code, reason = "for `floe verify` and `floe stats`, which come next")]
 mod segment_index;
+#[cfg(any(test, feature = "simulate"))]
+pub mod sim;
 mod tail;
 #[allow(dead_code, reason = "for `floe verify` and `floe stats`, which come next")]
 mod view;
@@ -128,7 +130,7 @@ pub struct Opened {
     pub is_new: bool,
     /// Events in it.
     pub events: u64,
-    /// Bytes of a record that was never acknowledged, cut off.
+    /// Bytes of a record that was never acknowledged, passed over.
     pub torn_bytes: Option<u64>,
 }
 

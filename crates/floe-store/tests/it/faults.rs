@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use floe_core::{OrganizationId, Timestamp};
 use floe_store::embedded::EmbeddedOptions;
+use floe_store::embedded::sim::SimFs;
 use floe_store::port::{EventQuery, EventStore as _, NameQuery, StoreError};
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -282,4 +283,24 @@ fn fill(path: &Path) {
     assert!(matches!(again, Err(StoreError::Poisoned(_))), "{again:?}");
     assert_eq!(count(&store, id), stored, "reading goes on");
     println!("acknowledged={stored}");
+}
+
+#[test]
+fn a_power_cut_takes_nothing_that_was_acknowledged() {
+    let folder = folder();
+    let mut disk = SimFs::new(1);
+    let mut stored = 0;
+    let open = |disk: &SimFs| {
+        open_with(folder.path(), EmbeddedOptions { fs: disk.fs(), ..EmbeddedOptions::default() })
+    };
+    let id = organization(&open(&disk));
+    for seed in 0..5 {
+        let store = open(&disk);
+        assert_eq!(count(&store, id), stored);
+        stored += ingest(&store, id, &[event("c", DAY_ONE, None)]).unwrap().inserted;
+        // Not after the store is gone: closing would sync.
+        disk = disk.after_power_cut(seed);
+    }
+    assert_eq!(count(&open(&disk), id), 5);
+    assert!(!folder.path().join("journal").exists(), "all of it is on the simulated disk");
 }

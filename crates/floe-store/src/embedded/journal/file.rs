@@ -78,7 +78,9 @@ impl Folder {
         let failed = || self.failed("create");
         let mut missing = Vec::new();
         for folder in self.path.ancestors().filter(|folder| !folder.as_os_str().is_empty()) {
-            if self.fs.exists(folder).map_err(failed())? {
+            // Who created the journal's own folder may have been killed before its parent was
+            // synced, so that is done even if the folder is there.
+            if self.fs.exists(folder).map_err(failed())? && folder != self.path {
                 break;
             }
             missing.push(folder);
@@ -150,10 +152,6 @@ impl JournalFile {
 
     pub(super) fn write_at(&self, bytes: &[u8], offset: u64) -> Result<(), JournalError> {
         self.file.write_all_at(bytes, offset).map_err(self.failed("write to"))
-    }
-
-    pub(super) fn write_zeros(&self, from: u64, to: u64) -> Result<(), JournalError> {
-        write_zeros(&*self.file, from, to).map_err(self.failed("write to"))
     }
 
     pub(super) fn sync_data(&self) -> Result<(), JournalError> {

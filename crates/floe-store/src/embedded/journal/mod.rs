@@ -3,7 +3,8 @@
 //! It owns a folder of numbered files, and in them *records* of opaque bytes. One record is one
 //! group commit and one durable unit: [`Journal::append`] returns once the record is synced, and
 //! the next is written only then. So at most one unsynced record exists at any time, which is what
-//! lets [`Journal::open`] tell a torn tail (cut off, nobody was promised it) from damage (refused).
+//! lets [`Journal::open`] tell a torn tail (passed over, nobody was promised it) from damage
+//! (refused).
 //!
 //! It refuses to know what a payload means, to guess (a file that is missing, foreign, newer or
 //! damaged is named and left as it is), and to write again after a failed write or sync.
@@ -13,6 +14,8 @@
 mod file;
 mod format;
 mod recover;
+#[cfg(test)]
+mod simulation;
 #[cfg(test)]
 mod tests;
 
@@ -236,20 +239,22 @@ pub struct RecoveryReport {
     pub bytes: u64,
     /// The journal ends with a clean close (or has no records at all, see `last_record`).
     pub clean_close: bool,
-    /// The unfinished record at the end that was cut off.
+    /// The unfinished record at the end that was passed over.
     pub torn: Option<TornTail>,
     /// Number of a file that was removed since its creation had not been finished.
     pub removed_file: Option<u64>,
 }
 
 /// A record whose writing was cut short by a crash; it was never acknowledged.
+///
+/// Its bytes stay where they are, and the next record goes into a new file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TornTail {
     /// The file's name.
     pub file: String,
     /// Where the record began, in bytes.
     pub offset: u64,
-    /// Bytes that were set to zero. Not all of them need to be the record's.
+    /// Bytes of it, as far as can be told.
     pub bytes: u64,
 }
 
@@ -291,8 +296,8 @@ impl Journal {
     /// the first needed file on; their numbers rise, with gaps where the journal's own records
     /// stand.
     ///
-    /// A record cut short by a crash is cleared. The last record is written and synced once more, so
-    /// whatever was replayed is durable when this returns. The caller sees to it that no other
+    /// A record cut short by a crash is passed over. The last record is written and synced once more,
+    /// so whatever was replayed is durable when this returns. The caller sees to it that no other
     /// process has the folder open.
     ///
     /// # Errors
@@ -325,7 +330,7 @@ impl Journal {
                 begin_file(spare, bytes, next_record, identity, &mut on_new_file)?
             }
         };
-        let journal = Self {
+        let mut journal = Self {
             folder,
             identity: *identity,
             options,
@@ -338,6 +343,9 @@ impl Journal {
             scratch: Vec::new(),
             poisoned: None,
         };
+        if journal.current.torn {
+            journal.prepare_next_file();
+        }
         Ok((journal, report))
     }
 
@@ -430,7 +438,8 @@ impl Journal {
     pub fn close(mut self) -> Result<(), JournalError> {
         self.check_not_poisoned()?;
         // Nothing new since the last close, so restarts without work leave the files untouched.
-        if self.closed || self.next_record == 1 {
+        // And nothing is written where a torn record stands.
+        if self.closed || self.next_record == 1 || self.current.torn {
             return Ok(());
         }
         self.write_or_poison(Kind::Close, &[])?;
@@ -469,7 +478,7 @@ impl Journal {
         let fits = self.current.position + bytes + SLOT_BYTES <= self.current.capacity;
         // Into an empty file any record goes, past its preallocated end if need be: it would make
         // little sense to fill those blocks with zeros only to overwrite them at once.
-        if kind != Kind::Close && !fits && !empty {
+        if self.current.torn || (kind != Kind::Close && !fits && !empty) {
             self.begin_next_file()?;
         }
 
@@ -513,8 +522,8 @@ impl Journal {
     /// Starts to make the next file once a part of the current one is used, so that no commit has
     /// to wait for the writing of its zeros.
     fn prepare_next_file(&mut self) {
-        let LastFile { position, capacity, number, .. } = self.current;
-        if self.spares.is_empty() && position >= capacity / SPARE_AFTER_PART {
+        let LastFile { position, capacity, number, torn, .. } = self.current;
+        if self.spares.is_empty() && (torn || position >= capacity / SPARE_AFTER_PART) {
             let bytes = self.options.bytes_of_file(number + 1);
             let prepare =
                 if self.options.prepare_in_background { Spare::start } else { Spare::now };
@@ -572,6 +581,7 @@ fn begin_file(
         number,
         salt: header.record_salt(),
         recycled,
+        torn: false,
         position: FILE_HEADER_BYTES,
         capacity: bytes,
     })

@@ -37,6 +37,8 @@ pub(super) struct LastFile {
     /// Behind its records are not zeros but the bytes of an earlier file, and before those a
     /// terminator of zeros.
     pub(super) recycled: bool,
+    /// Behind its last record, at `position`, stands one that was cut short. No record goes there.
+    pub(super) torn: bool,
     /// Where the next record goes.
     pub(super) position: u64,
     /// The file's length, with what stands behind the records.
@@ -97,15 +99,15 @@ where
     };
     let mut last = None;
     let mut record_bytes = VecDeque::new();
-    let mut following = headers.iter().skip(1).map(|header| Some(header.first_record)).chain([
-        // A file is begun only after the last record of the one before it is durable, so even a
-        // leftover tells where the records before it end.
-        leftover.as_ref().and_then(|leftover| leftover.first_record),
-    ]);
+    // A file is begun only after the last record of the one before it is durable, so even a
+    // leftover tells which records must be there. Not where they end: it may have been removed
+    // before, and come back with a power cut, since that was not synced.
+    let due = leftover.as_ref().and_then(|leftover| leftover.first_record).unwrap_or(0);
+    let mut following = headers.iter().skip(1).map(|header| header.first_record);
     for header in &headers {
         let file = folder.open(header.file)?;
         let before = replayer.report.bytes;
-        last = Some(replayer.file(file, header, following.next().flatten())?);
+        last = Some(replayer.file(file, header, following.next(), due)?);
         record_bytes.push_back(replayer.report.bytes - before);
     }
 
@@ -123,7 +125,8 @@ where
         folder.remove(spare)?;
     }
     report.removed_file = leftover;
-    if leftover.is_some() || !released.is_empty() || !listing.spares.is_empty() {
+    // Even if nothing was removed: an earlier open may have ended between a removal and this.
+    if last.is_some() || leftover.is_some() || !listing.spares.is_empty() {
         folder.sync()?;
     }
     let closed = last_kind == Some(Kind::Close);
@@ -292,12 +295,14 @@ enum Found {
 }
 
 impl<R: FnMut(RecordPlace, &[u8]) -> Result<(), JournalError>> Replayer<R> {
-    /// Replays one file. `following` is the first record of the next file, if there is one.
+    /// Replays one file. `following` is the first record of the next file, if there is one; records
+    /// before `due` must be there in any case.
     fn file(
         &mut self,
         file: JournalFile,
         header: &FileHeader,
         following: Option<u64>,
+        due: u64,
     ) -> Result<ReadFile, JournalError> {
         if header.first_record != self.next_record {
             let why = format!(
@@ -310,6 +315,7 @@ impl<R: FnMut(RecordPlace, &[u8]) -> Result<(), JournalError>> Replayer<R> {
             number: header.file,
             salt: header.record_salt(),
             recycled: header.recycled,
+            torn: false,
             position: FILE_HEADER_BYTES,
             capacity: file.len()?,
             file,
@@ -327,12 +333,13 @@ impl<R: FnMut(RecordPlace, &[u8]) -> Result<(), JournalError>> Replayer<R> {
                     self.last_kind = Some(kind);
                     self.next_record += 1;
                 }
-                Found::Invalid { why, .. } if following.is_some() => {
+                Found::Invalid { why, .. } if following.is_some() || self.next_record < due => {
                     let why = format!("record {} is due, but {why}", self.next_record);
                     return Err(corrupt(&last.file, position, why));
                 }
                 Found::Invalid { why, extent } => {
                     torn = self.tail(&last, why, extent)?;
+                    last.torn = torn.is_some();
                     break;
                 }
             }
@@ -403,10 +410,9 @@ impl<R: FnMut(RecordPlace, &[u8]) -> Result<(), JournalError>> Replayer<R> {
         }
         if last.recycled {
             // Whatever stands behind a terminator, or where the writing of a record began, may be
-            // as old as the file. Of the record that is due, no more than its header is read, so to
-            // clear that is enough.
+            // as old as the file.
             let torn = !slot_is_zero(file, position)?;
-            let bytes = last.terminator_bytes(position) as u64;
+            let bytes = extent.unwrap_or(last.terminator_bytes(position) as u64);
             return Ok(torn.then(|| TornTail { file: file.name.clone(), offset: position, bytes }));
         }
         if tail.nonzero_end == position {
@@ -438,12 +444,13 @@ impl<R: FnMut(RecordPlace, &[u8]) -> Result<(), JournalError>> Replayer<R> {
     }
 }
 
-/// Zeros a torn tail, and makes sure that what was replayed is on the disk and not in a cache alone.
+/// Makes sure that what was replayed is on the disk and not in a cache alone.
+///
+/// A torn tail is left as it is. Were it overwritten with zeros, and their sync failed, then the next
+/// open might see zeros in a cache where the disk still has the torn bytes, and write records before
+/// them; after a power cut those bytes would be taken for damage.
 fn settle(read: ReadFile, report: &mut RecoveryReport) -> Result<LastFile, JournalError> {
     let ReadFile { last, last_record, torn } = read;
-    if let Some(torn) = &torn {
-        last.file.write_zeros(torn.offset, torn.offset + torn.bytes)?;
-    }
     // The last record may have been written but never synced: the process was killed in between,
     // or its sync failed, after which the kernel may show bytes as clean that never reached the
     // disk. It counts from now on, so it is written again, which makes its pages dirty, and synced.
@@ -542,7 +549,9 @@ impl<'a> Reader<'a> {
         if rest.len() >= READ_AHEAD_BYTES {
             self.file.read_at(rest, rest_at)?;
         } else if !rest.is_empty() {
-            self.buffer.resize(READ_AHEAD_BYTES, 0);
+            if self.buffer.is_empty() {
+                self.buffer = vec![0; READ_AHEAD_BYTES];
+            }
             // IMPORTANT: should the read fail, the buffer counts as empty.
             self.buffer_at = u64::MAX;
             self.file.read_at(&mut self.buffer, rest_at)?;
