@@ -333,6 +333,7 @@ impl Thread {
     /// Sets the events in memory aside to be sealed if they are many, and lets go of journal files
     /// whose events are sealed.
     fn seal_if_due(&mut self) {
+        self.0.maintainer.retry();
         let progress = &self.0.maintainer.progress;
         if let Some(file) = progress.take_journal_file()
             && let Err(error) = self.0.journal.release_before(file)
@@ -354,6 +355,7 @@ impl Thread {
     /// Seals all events, and waits for it.
     fn seal_all(&mut self) {
         let maintainer = Arc::clone(&self.0.maintainer);
+        maintainer.retry();
         maintainer.progress.wait();
         if self.0.next > self.0.set_aside && !maintainer.progress.is_running() {
             self.begin_sealing();

@@ -5,6 +5,7 @@
 //! and a file that the manifest does not name is nobody's. Whoever changes the manifest holds its
 //! lock until memory shows the same segments.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -75,6 +76,8 @@ pub(super) struct Maintenance {
     pub(super) reader: Arc<SealedReader>,
     pub(super) shared: Arc<Shared>,
     pub(super) options: SealOptions,
+    /// Organizations whose folders this process knows to be durable.
+    pub(super) folders: Mutex<HashSet<OrganizationId>>,
     /// Set when merging shall end soon.
     pub(super) stop: AtomicBool,
 }
@@ -142,14 +145,18 @@ impl Maintenance {
 
     /// Makes the folder of an organization's segments, durably.
     fn make_folder(&self, organization: OrganizationId) -> Result<(), MaintainError> {
+        let mut folders = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
+        if folders.contains(&organization) {
+            return Ok(());
+        }
         let segments = self.folder.join("segments");
         let own = folder_of(&self.folder, organization);
         for (folder, parent) in [(&segments, &self.folder), (&own, &segments)] {
-            if !Self::io(folder, self.fs.exists(folder))? {
-                Self::io(folder, self.fs.create_dir(folder))?;
-                Self::io(parent, self.fs.sync_dir(parent))?;
-            }
+            // Who made it before may have been stopped before it was durable.
+            Self::io(folder, self.fs.create_dir(folder))?;
+            Self::io(parent, self.fs.sync_dir(parent))?;
         }
+        folders.insert(organization);
         Ok(())
     }
 
@@ -286,8 +293,35 @@ impl Maintenance {
         Ok(())
     }
 
+    /// Merges what is worth it: segments, then runs of external ids. What fails is left as it is.
+    fn merge_all(&self) {
+        loop {
+            match self.merge_some() {
+                Ok(true) => {}
+                Ok(false) | Err(MaintainError::Segment(SegmentError::Stopped)) => break,
+                Err(error) => {
+                    tracing::error!(error = %super::describe(&error), "merging segments failed");
+                    break;
+                }
+            }
+            if self.stop.load(Ordering::Relaxed) {
+                return;
+            }
+        }
+        while let Some(plan) = self.reader.dedup.plan_merge() {
+            match self.reader.dedup.merge(&plan, &self.stop) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => {
+                    tracing::error!(error = %super::describe(&error), "merging external ids failed");
+                    break;
+                }
+            }
+        }
+    }
+
     /// Merges some segments of one organization, if there are any worth it.
-    pub(super) fn merge_some(&self) -> Result<bool, MaintainError> {
+    fn merge_some(&self) -> Result<bool, MaintainError> {
         let tails: Vec<(OrganizationId, Arc<SharedTail>)> = {
             let tails = self.reader.tails.read().unwrap_or_else(PoisonError::into_inner);
             tails.iter().map(|(id, tail)| (*id, Arc::clone(tail))).collect()
@@ -445,20 +479,37 @@ impl Progress {
         self.state().journal_file.take()
     }
 
+    fn done(&self, job: &SealJob) {
+        self.set(|state| {
+            state.running = false;
+            state.failed = None;
+            state.journal_file = Some(job.journal_file);
+        });
+    }
+
     fn set(&self, change: impl FnOnce(&mut State)) {
         change(&mut self.state());
         self.changed.notify_all();
     }
 }
 
-/// The threads that seal and merge.
+/// Who seals and merges.
 #[derive(Debug)]
 pub(super) struct Maintainer {
     pub(super) maintenance: Arc<Maintenance>,
-    sealer: Mutex<Option<(Sender<Command>, JoinHandle<()>)>>,
-    merger: Mutex<Option<(Sender<Command>, JoinHandle<()>)>>,
     pub(super) progress: Arc<Progress>,
+    workers: Workers,
 }
+
+#[derive(Debug)]
+enum Workers {
+    /// Threads for sealing and merging.
+    Threads { sealer: Mutex<Option<Thread>>, merger: Mutex<Option<Thread>> },
+    /// Whoever asks; what could not be sealed waits for the next time.
+    Caller { failed: Mutex<Option<SealJob>> },
+}
+
+type Thread = (Sender<Command>, JoinHandle<()>);
 
 impl std::fmt::Debug for Command {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -467,9 +518,13 @@ impl std::fmt::Debug for Command {
 }
 
 impl Maintainer {
-    /// Starts the threads.
-    pub(super) fn start(maintenance: Arc<Maintenance>) -> std::io::Result<Self> {
+    /// Starts the threads, if there shall be any.
+    pub(super) fn start(maintenance: Arc<Maintenance>, background: bool) -> std::io::Result<Self> {
         let progress = Arc::new(Progress::default());
+        if !background {
+            let workers = Workers::Caller { failed: Mutex::default() };
+            return Ok(Self { maintenance, progress, workers });
+        }
         let (merge, receiver) = channel();
         let merger = {
             let maintenance = Arc::clone(&maintenance);
@@ -485,28 +540,54 @@ impl Maintainer {
         };
         // What an earlier process left to be merged.
         let _ = merge.send(Command::Merge);
-        Ok(Self {
-            maintenance,
+        let workers = Workers::Threads {
             sealer: Mutex::new(Some((seal, sealer))),
             merger: Mutex::new(Some((merge, merger))),
-            progress,
-        })
+        };
+        Ok(Self { maintenance, progress, workers })
     }
 
     /// Hands events over to be sealed.
     pub(super) fn seal(&self, job: SealJob) {
         self.progress.set(|state| state.running = true);
-        let sealer = self.sealer.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((sender, _)) = &*sealer {
-            // A thread that has ended was told to.
-            let _ = sender.send(Command::Seal(job));
+        match &self.workers {
+            Workers::Threads { sealer, .. } => {
+                let sealer = sealer.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some((sender, _)) = &*sealer {
+                    // A thread that has ended was told to.
+                    let _ = sender.send(Command::Seal(job));
+                }
+            }
+            Workers::Caller { failed } => {
+                *failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(job);
+                self.retry();
+            }
+        }
+    }
+
+    /// Tries again what could not be sealed, if there is no thread that does.
+    pub(super) fn retry(&self) {
+        let Workers::Caller { failed } = &self.workers else { return };
+        let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(job) = failed.take() {
+            match self.maintenance.seal(&job) {
+                Ok(()) => {
+                    self.progress.done(&job);
+                    self.maintenance.merge_all();
+                }
+                Err(error) => {
+                    self.progress.set(|state| state.failed = Some(super::describe(&error)));
+                    *failed = Some(job);
+                }
+            }
         }
     }
 
     /// Ends the threads: the sealing under way is finished, unless it fails; a merge is given up.
     pub(super) fn close(&self) {
         self.maintenance.stop.store(true, Ordering::Relaxed);
-        for thread in [&self.sealer, &self.merger] {
+        let Workers::Threads { sealer, merger } = &self.workers else { return };
+        for thread in [sealer, merger] {
             let thread = thread.lock().unwrap_or_else(PoisonError::into_inner).take();
             if let Some((sender, thread)) = thread {
                 let _ = sender.send(Command::Close);
@@ -548,39 +629,13 @@ fn run_sealer(
                 }
             }
         }
-        progress.set(|state| {
-            state.running = false;
-            state.failed = None;
-            state.journal_file = Some(job.journal_file);
-        });
+        progress.done(&job);
         let _ = merge.send(Command::Merge);
     }
 }
 
 fn run_merger(maintenance: &Maintenance, receiver: &Receiver<Command>) {
     while let Ok(Command::Merge) = receiver.recv() {
-        loop {
-            match maintenance.merge_some() {
-                Ok(true) => {}
-                Ok(false) | Err(MaintainError::Segment(SegmentError::Stopped)) => break,
-                Err(error) => {
-                    tracing::error!(error = %super::describe(&error), "merging segments failed");
-                    break;
-                }
-            }
-            if maintenance.stop.load(Ordering::Relaxed) {
-                return;
-            }
-        }
-        while let Some(plan) = maintenance.reader.dedup.plan_merge() {
-            match maintenance.reader.dedup.merge(&plan, &maintenance.stop) {
-                Ok(true) => {}
-                Ok(false) => break,
-                Err(error) => {
-                    tracing::error!(error = %super::describe(&error), "merging external ids failed");
-                    break;
-                }
-            }
-        }
+        maintenance.merge_all();
     }
 }

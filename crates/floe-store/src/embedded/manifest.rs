@@ -116,10 +116,9 @@ impl Manifest {
         let text = format!("{MAGIC} {FORMAT_VERSION} {crc:08x}\n{body}");
         let write = || -> io::Result<()> {
             let directory = folder.join("manifest");
-            if !fs.exists(&directory)? {
-                fs.create_dir(&directory)?;
-                fs.sync_dir(folder)?;
-            }
+            // Also if it is there: who made it may have been stopped before it was durable.
+            fs.create_dir(&directory)?;
+            fs.sync_dir(folder)?;
             let new = directory.join("manifest.json.new");
             if fs.exists(&new)? {
                 fs.remove(&new)?;

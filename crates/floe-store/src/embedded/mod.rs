@@ -74,6 +74,12 @@ pub struct EmbeddedOptions {
     pub segment_events_max: u64,
     /// Bytes of memory for parts of segments that were read lately.
     pub cache_bytes_max: usize,
+    /// Bytes of a journal file.
+    pub journal_file_bytes: u64,
+    /// Whether sealing, merging and the preparation of journal files have threads of their own.
+    /// Otherwise the committer does them, and the order of all writes follows from that of the
+    /// requests: for simulations.
+    pub background: bool,
     /// The disk.
     pub fs: Arc<dyn Fs>,
     /// The present, UTC.
@@ -88,6 +94,8 @@ impl Default for EmbeddedOptions {
             segment_columns_max: 512,
             segment_events_max: 4_000_000,
             cache_bytes_max: 64 << 20,
+            journal_file_bytes: JournalOptions::default().file_bytes,
+            background: true,
             fs: Arc::new(RealFs),
             clock: system_time,
         }
@@ -405,12 +413,16 @@ impl EmbeddedStore {
                     .map_err(std::io::Error::other)
             }
         };
+        let journal_options = JournalOptions {
+            file_bytes: options.journal_file_bytes,
+            prepare_in_background: options.background,
+        };
         let (journal, report) = Journal::open(
             Arc::clone(&options.fs),
             &folder.join("journal"),
             &JournalIdentity { folder_id, key_check: cipher.key_check() },
-            KnownFiles { first: 1, last: files },
-            JournalOptions::default(),
+            KnownFiles { first: manifest.first_journal_file, last: files },
+            journal_options,
             Box::new(on_new_file),
             |_, payload| {
                 codec::read_payload(payload, |organization, sequence, ingested_at, bytes| {
@@ -446,10 +458,13 @@ impl EmbeddedStore {
                 columns_max: options.segment_columns_max,
                 segment_events_max: options.segment_events_max,
             },
+            folders: std::sync::Mutex::default(),
             stop: AtomicBool::new(false),
         };
         let no_thread = |error| StoreError::Open(format!("no thread for the store: {error}"));
-        let maintainer = Arc::new(Maintainer::start(Arc::new(maintenance)).map_err(no_thread)?);
+        let maintainer = Arc::new(
+            Maintainer::start(Arc::new(maintenance), options.background).map_err(no_thread)?,
+        );
         let committer = Committer::start(Parts {
             journal,
             next,

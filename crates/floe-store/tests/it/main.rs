@@ -16,4 +16,5 @@ mod generate;
 mod parents;
 #[path = "../../../floe-core/tests/recorded/mod.rs"]
 mod recorded;
+mod simulation;
 mod support;
