@@ -57,6 +57,35 @@ impl<C> Filter<C> {
         }
     }
 
+    /// Takes the rows off for which the filter does not hold: what [`holds`](Self::holds) says of
+    /// each, but each leaf is asked once, for many rows. `leaf` takes those off for which it does
+    /// not hold; of the others it says nothing.
+    pub fn keep(&self, rows: &mut [bool], leaf: &mut impl FnMut(&C, &mut [bool])) {
+        let mut keep = |clause: &Clause<C>, rows: &mut [bool]| match clause {
+            Clause::Leaf(clause) => leaf(clause, rows),
+            Clause::Filter(filter) => filter.keep(rows, leaf),
+        };
+        match (self.conjunction, self.clauses.as_slice()) {
+            (Conjunction::Or, []) => {}
+            (Conjunction::And, clauses) => clauses.iter().for_each(|clause| keep(clause, rows)),
+            (Conjunction::Or, [only]) => keep(only, rows),
+            (Conjunction::Or, clauses) => {
+                // Those for which no clause before holds; a clause is asked about these alone.
+                let mut left = rows.to_vec();
+                let mut held = vec![false; rows.len()];
+                for clause in clauses {
+                    let mut holding = left.clone();
+                    keep(clause, &mut holding);
+                    for ((left, held), holding) in left.iter_mut().zip(&mut held).zip(&holding) {
+                        *held |= holding;
+                        *left &= !holding;
+                    }
+                }
+                rows.copy_from_slice(&held);
+            }
+        }
+    }
+
     /// The same tree with other leaves.
     pub fn map<'c, D>(&'c self, leaf: &mut impl FnMut(&'c C) -> D) -> Filter<D> {
         let clauses = self.clauses.iter().map(|clause| match clause {
@@ -336,7 +365,39 @@ fn compare_number(number: &Number<'_>, value: i32) -> Option<Ordering> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    /// Filters whose leaves are bits of a number.
+    fn of_bits() -> impl Strategy<Value = Filter<u8>> {
+        let conjunction = || prop_oneof![Just(Conjunction::And), Just(Conjunction::Or)];
+        let leaf = (0_u8..8).prop_map(Clause::Leaf);
+        let clause = leaf.prop_recursive(3, 16, 4, move |inner| {
+            (conjunction(), prop::collection::vec(inner, 0..4))
+                .prop_map(|(conjunction, clauses)| Clause::Filter(Filter { conjunction, clauses }))
+        });
+        (conjunction(), prop::collection::vec(clause, 0..4))
+            .prop_map(|(conjunction, clauses)| Filter { conjunction, clauses })
+    }
+
+    proptest! {
+        #[test]
+        fn many_rows_at_once_are_as_one_by_one(
+            filter in of_bits(),
+            rows in prop::collection::vec(any::<(u8, bool)>(), 0..40),
+        ) {
+            let mut kept: Vec<bool> = rows.iter().map(|(_, asked)| *asked).collect();
+            filter.keep(&mut kept, &mut |bit, kept| {
+                for (kept, (row, _)) in kept.iter_mut().zip(&rows) {
+                    *kept &= row >> bit & 1 == 1;
+                }
+            });
+            let holds = |row: u8| filter.holds(&mut |bit| row >> bit & 1 == 1);
+            let expected: Vec<bool> = rows.iter().map(|(row, asked)| *asked && holds(*row)).collect();
+            prop_assert_eq!(kept, expected);
+        }
+    }
 
     #[test]
     fn a_path_beyond_any_metadata_is_not_kept_whole() {

@@ -20,7 +20,7 @@ mod scope;
 mod timestamp;
 mod value;
 
-pub use aggregation::{Accumulator, Aggregation, AggregationFunction, Measure};
+pub use aggregation::{Accumulator, Aggregation, AggregationFunction, Mantissa, Measure};
 pub use calendar::{Interval, Series, TimeZone, bucket_start};
 pub use customer::{CustomerDirectory, CustomerKey, CustomerSelection};
 pub use customer_meter::{Credit, CustomerMeterUnits, carried_over};
@@ -38,10 +38,10 @@ pub use ids::{
     OrganizationId, Sequence,
 };
 pub use meter::{Address, Customer, CustomerKind, Meter, MeterUnit, Organization};
-pub use number::{Exact, Number};
+pub use number::{Exact, Number, float_in_units};
 pub use quantity::{
-    CustomerSlot, EVERYBODY, MetadataCondition, MeterQuantities, MeterQuantity,
-    QuantityAccumulator, QuantityQuery,
+    Cell, CustomerCells, CustomerSlot, DistinctValue, EVERYBODY, MetadataCondition,
+    MeterQuantities, MeterQuantity, QuantityAccumulator, QuantityQuery,
 };
 pub use scope::Scope;
 pub use timestamp::Timestamp;

@@ -126,6 +126,21 @@ impl<'a> Number<'a> {
         }
     }
 
+    /// Mantissa and scale of its exact value, `mantissa / 10^scale`, where 64 bits hold the mantissa
+    /// and it is no multiple of a power of ten ([`exact`](Self::exact) has the others).
+    #[must_use]
+    pub fn parts(&self) -> Option<(i64, u32)> {
+        match self {
+            Self::Int(value) => Some((*value, 0)),
+            Self::Float(value) => match shortest_decimal(*value) {
+                (mantissa, exponent) if exponent <= 0 => Some((mantissa, exponent.unsigned_abs())),
+                _ => None,
+            },
+            Self::Decimal { mantissa, scale } => Some((*mantissa, u32::from(*scale))),
+            Self::Big(_) => None,
+        }
+    }
+
     /// Its exact value.
     #[must_use]
     pub fn exact(&self) -> Exact {
@@ -199,6 +214,23 @@ impl Exact {
         Self { small: mantissa, scale, big: None }
     }
 
+    /// `mantissa / 10^scale`.
+    #[must_use]
+    pub fn new(mantissa: i128, scale: u32) -> Self {
+        Self::small(mantissa, scale)
+    }
+
+    /// What [`new`](Self::new) makes this number from, with a scale that need not be the least;
+    /// `None` if 128 bits do not hold the mantissa.
+    #[must_use]
+    pub fn parts(&self) -> Option<(i128, u32)> {
+        if self.big.is_none() {
+            return Some((self.small, self.scale));
+        }
+        let (mantissa, scale) = self.normal();
+        mantissa.to_i128().map(|mantissa| (mantissa, scale))
+    }
+
     fn big(mantissa: BigInt, scale: u32) -> Self {
         Self { small: 0, scale: 0, big: Some(Box::new((mantissa, scale))) }
     }
@@ -230,18 +262,9 @@ impl Exact {
 
     /// Adds one number of metadata.
     pub fn add_number(&mut self, number: &Number<'_>) {
-        match number {
-            Number::Int(value) => self.add_small(i128::from(*value), 0),
-            Number::Decimal { mantissa, scale } => {
-                self.add_small(i128::from(*mantissa), u32::from(*scale));
-            }
-            Number::Float(value) => match shortest_decimal(*value) {
-                (mantissa, exponent) if exponent <= 0 => {
-                    self.add_small(i128::from(mantissa), exponent.unsigned_abs());
-                }
-                _ => self.add(&number.exact()),
-            },
-            Number::Big(_) => self.add(&number.exact()),
+        match number.parts() {
+            Some((mantissa, scale)) => self.add_small(i128::from(mantissa), scale),
+            None => self.add(&number.exact()),
         }
     }
 
@@ -345,6 +368,19 @@ impl Exact {
         let (mantissa, scale) = self.normal();
         format!("{mantissa}e-{scale}")
     }
+
+    /// Reads what [`canonical_text`](Self::canonical_text) wrote.
+    #[must_use]
+    pub fn from_canonical_text(text: &str) -> Option<Self> {
+        let (mantissa, scale) = text.split_once("e-")?;
+        let (mantissa, scale): (BigInt, u32) = (mantissa.parse().ok()?, scale.parse().ok()?);
+        // Far beyond any number of metadata, and before a power of ten fills the memory.
+        const SCALE_MAX: u32 = 100_000;
+        (scale <= SCALE_MAX).then(|| match mantissa.to_i128() {
+            Some(small) => Self::small(small, scale),
+            None => Self::big(mantissa, scale),
+        })
+    }
 }
 
 impl PartialEq for Exact {
@@ -374,16 +410,41 @@ fn saturate(value: f64) -> f64 {
     value.clamp(f64::MIN, f64::MAX)
 }
 
+/// Up to 15 digits, the decimal that rounds to a given f64 is unique.
+const UNIQUE_MAX: f64 = 1e15;
+
+/// The exact value of a float in units of `10^-places`, if it has no more places than that and, with
+/// them, at most 15 digits.
+///
+/// For columns of floats: most have as many places as their neighbours, and then this is all that
+/// it takes to know their exact values.
+///
+/// ```
+/// use floe_core::float_in_units;
+///
+/// assert_eq!(float_in_units(0.1, 2), Some(10));
+/// assert_eq!(float_in_units(0.125, 2), None);
+/// ```
+#[must_use]
+pub fn float_in_units(value: f64, places: u32) -> Option<i64> {
+    // Two decimals of at most 15 digits that round to one f64 are equal, so if this one does, it
+    // is the shortest, perhaps with zeros behind it.
+    let power = EXACT_POWERS.get(..16)?.get(usize::try_from(places).ok()?)?;
+    let candidate = (value * power).round();
+    #[expect(clippy::float_cmp, reason = "the question is whether the bits are the same")]
+    let is_it = candidate.abs() < UNIQUE_MAX && candidate / power == value;
+    #[expect(clippy::cast_possible_truncation, reason = "whole and below 1e15")]
+    is_it.then_some(candidate as i64)
+}
+
 /// Mantissa and power of ten of the shortest decimal that reads back as `value` (finite).
 fn shortest_decimal(value: f64) -> (i64, i32) {
-    /// Up to 15 digits, the decimal that rounds to a given f64 is unique, so the first that
-    /// does is the shortest.
-    const UNIQUE_MAX: f64 = 1e15;
     for (places, power) in (0..).zip(EXACT_POWERS.iter().take(16)) {
         let candidate = (value * power).round();
         if candidate.abs() >= UNIQUE_MAX {
             break;
         }
+        // The first that rounds to the value is the shortest.
         #[expect(clippy::float_cmp, reason = "the question is whether the bits are the same")]
         if candidate / power == value {
             #[expect(clippy::cast_possible_truncation, reason = "whole and below 1e15")]
@@ -516,6 +577,20 @@ mod tests {
         assert_eq!(Number::Float(1e300).exact().truncate(), i64::MAX);
     }
 
+    #[test]
+    fn what_is_too_wide_for_parts_is_said_so() {
+        let digits = "9".repeat(50);
+        let wide = Number::Big(digits.as_str().into());
+        assert_eq!((wide.parts(), wide.exact().parts()), (None, None));
+        let mut sum = wide.exact();
+        sum = sum.minus(&wide.exact());
+        sum.add(&Exact::from(3));
+        assert_eq!(sum.parts(), Some((3, 0)));
+        for not_it in ["", "1", "e-1", "1e--1", "1e-99999999", "x"] {
+            assert_eq!(Exact::from_canonical_text(not_it), None, "{not_it}");
+        }
+    }
+
     proptest! {
         #[test]
         fn an_exact_float_reads_back(bits: u64) {
@@ -532,6 +607,38 @@ mod tests {
             let (mantissa, exponent) = shortest_decimal(value);
             let by_text: BigDecimalText = format!("{value:e}").into();
             prop_assert_eq!(BigDecimalText::new(mantissa, exponent), by_text);
+        }
+
+        #[test]
+        fn a_float_in_units_is_its_exact_value(
+            digits in -9_999_999_999_999_999_i64..9_999_999_999_999_999, places in 0_u32..16,
+            asked in 0_u32..20, bits: u64
+        ) {
+            let written: f64 = format!("{digits}e-{places}").parse().unwrap();
+            for value in [written, f64::from_bits(bits)].into_iter().filter(|v| v.is_finite()) {
+                let exact = Exact::from_shortest_decimal(value);
+                if let Some(units) = float_in_units(value, asked) {
+                    prop_assert_eq!(Exact::new(units.into(), asked), exact);
+                }
+            }
+            if digits.abs() < 100_000_000 && places <= asked && asked < places + 7 && asked < 16 {
+                prop_assert!(float_in_units(written, asked).is_some());
+            }
+        }
+
+        #[test]
+        fn parts_and_text_make_the_same_number_again(mantissa: i128, scale in 0_u32..400, bits: u64) {
+            let number = Number::float(f64::from_bits(bits)).unwrap_or(Number::Int(7));
+            for exact in [Exact::new(mantissa, scale), number.exact()] {
+                let text = exact.canonical_text();
+                prop_assert_eq!(Exact::from_canonical_text(&text), Some(exact.clone()));
+                if let Some((mantissa, scale)) = exact.parts() {
+                    prop_assert_eq!(&Exact::new(mantissa, scale), &exact);
+                }
+            }
+            if let Some((mantissa, scale)) = number.parts() {
+                prop_assert_eq!(Exact::new(mantissa.into(), scale), number.exact());
+            }
         }
 
         #[test]
