@@ -138,7 +138,7 @@ pub struct Opened {
     pub is_new: bool,
     /// Events in it.
     pub events: u64,
-    /// Bytes of a record that was never acknowledged, passed over.
+    /// Bytes of a record that was never acknowledged, cut off.
     pub torn_bytes: Option<u64>,
 }
 

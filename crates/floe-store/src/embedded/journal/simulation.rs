@@ -149,18 +149,15 @@ impl Owner {
         Ok((journal, report, records))
     }
 
-    /// Opens the journal, again and again while the disk fails, and compares it with the model.
+    /// Opens the journal, once more if the disk fails, and compares it with the model.
     fn open(&mut self) -> Journal {
-        let (journal, report, found) = loop {
-            match self.try_open() {
-                Ok(opened) => break opened,
-                Err(JournalError::Io { .. }) => {
-                    self.seen.failed_opens += 1;
-                    self.restart();
-                }
-                Err(error) => panic!("{error}"),
-            }
-        };
+        let mut opened = self.try_open();
+        if let Err(JournalError::Io { .. }) = opened {
+            self.seen.failed_opens += 1;
+            self.restart();
+            opened = self.try_open();
+        }
+        let (journal, report, found) = opened.unwrap_or_else(|error| panic!("{error:?}"));
         self.seen.opens += 1;
         self.torn = report.torn.is_some();
         self.seen.torn_tails += u64::from(self.torn);
