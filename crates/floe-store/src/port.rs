@@ -43,6 +43,9 @@ pub enum StoreError {
     /// Stored data cannot be read: a file is not what was written, or the disk fails.
     #[error("{0}")]
     Damaged(String),
+    /// A backup cannot be made or restored.
+    #[error("{0}")]
+    Backup(String),
     /// Stored data cannot be read, or the folder is not ours to open.
     #[error("{0}")]
     Open(String),

@@ -2,7 +2,10 @@
 //!
 //! SQLite holds it durably; all of it is mirrored in memory, so that no read waits for the disk.
 //! A change is checked against the mirror, committed to SQLite, and only then shown. There is one
-//! writer at a time.
+//! writer at a time. Every row has a checksum, written with it.
+
+mod checksums;
+mod examine;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -18,10 +21,15 @@ use floe_core::{
     AccessTokenId, Address, Customer, CustomerDirectory, CustomerId, CustomerKind, CustomerRef,
     Meter, MeterId, MeterUnit, Organization, OrganizationId, Scope, Timestamp,
 };
+use rusqlite::backup::{Backup, StepResult};
 use rusqlite::types::{FromSql, FromSqlError, ToSql};
-use rusqlite::{Connection, OptionalExtension as _, Row, named_params, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, named_params, params};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
+
+pub(super) use self::checksums::WrongRow;
+use self::checksums::{RowChecksums, Table};
+pub(super) use self::examine::CatalogFacts;
 
 use crate::port::{
     AccessToken, CustomerPatch, CustomerRefusal, EventLabel, MeterPatch, NewCustomer, NewMeter,
@@ -29,12 +37,13 @@ use crate::port::{
 };
 
 /// Version of the schema below, in SQLite's `user_version`.
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
 
 const SCHEMA: &str = "
 CREATE TABLE folder (
     key TEXT PRIMARY KEY,
-    value BLOB NOT NULL
+    value BLOB NOT NULL,
+    checksum INTEGER
 ) STRICT;
 CREATE TABLE organizations (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -42,7 +51,8 @@ CREATE TABLE organizations (
     created_at INTEGER NOT NULL,
     modified_at INTEGER,
     name TEXT NOT NULL,
-    slug TEXT NOT NULL UNIQUE
+    slug TEXT NOT NULL UNIQUE,
+    checksum INTEGER
 ) STRICT;
 CREATE TABLE access_tokens (
     id TEXT PRIMARY KEY,
@@ -53,7 +63,8 @@ CREATE TABLE access_tokens (
     comment TEXT NOT NULL,
     scopes TEXT NOT NULL,
     expires_at INTEGER,
-    last_used_at INTEGER
+    last_used_at INTEGER,
+    checksum INTEGER
 ) STRICT;
 CREATE TABLE meters (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -68,7 +79,8 @@ CREATE TABLE meters (
     custom_multiplier INTEGER,
     filter TEXT NOT NULL,
     aggregation TEXT NOT NULL,
-    metadata TEXT NOT NULL
+    metadata TEXT NOT NULL,
+    checksum INTEGER
 ) STRICT;
 CREATE TABLE customers (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -88,7 +100,8 @@ CREATE TABLE customers (
     city TEXT,
     state TEXT,
     locale TEXT,
-    metadata TEXT NOT NULL
+    metadata TEXT NOT NULL,
+    checksum INTEGER
 ) STRICT;
 CREATE UNIQUE INDEX customers_external_id ON customers (organization_id, external_id)
     WHERE deleted_at IS NULL AND external_id IS NOT NULL;
@@ -98,6 +111,7 @@ CREATE TABLE event_labels (
     label TEXT NOT NULL,
     label_property_selector TEXT,
     modified_at INTEGER NOT NULL,
+    checksum INTEGER,
     PRIMARY KEY (organization_id, name)
 ) STRICT;
 ";
@@ -117,6 +131,9 @@ pub(super) enum FolderKey {
     HasManifest,
 }
 
+/// Rows with a wrong checksum that a start logs one by one.
+const LOGGED_ROWS_MAX: usize = 20;
+
 impl FolderKey {
     fn as_str(self) -> &'static str {
         match self {
@@ -132,6 +149,9 @@ impl FolderKey {
 /// The catalog of a data folder.
 pub(super) struct EmbeddedCatalog {
     connection: Mutex<Connection>,
+    folder_id: [u8; 16],
+    id_key: [u8; 16],
+    checksums: RowChecksums,
     mirror: RwLock<Mirror>,
     clock: fn() -> Timestamp,
 }
@@ -262,25 +282,67 @@ impl EmbeddedCatalog {
         connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
         connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
         connection.pragma_update(None, "foreign_keys", true).map_err(failed)?;
-        let version: i64 = connection
-            .pragma_query_value(None, "user_version", |row| row.get(0))
-            .map_err(failed)?;
+        let version = schema_version(&connection).map_err(failed)?;
         match version {
-            0 => {
-                let version = format!("PRAGMA user_version = {SCHEMA_VERSION};");
-                let batch = format!("BEGIN IMMEDIATE; {SCHEMA} {version} COMMIT;");
-                connection.execute_batch(&batch).map_err(failed)?;
-            }
+            0 | 1 => make_schema(&connection, version)?,
             SCHEMA_VERSION => {}
-            newer => {
-                return Err(StoreError::Open(format!(
-                    "catalog.db has schema {newer}; this Floe reads up to {SCHEMA_VERSION}"
-                )));
+            newer => return Err(newer_schema(newer)),
+        }
+        let (folder_id, id_key) = folder_secrets(&connection)?;
+        let checksums = RowChecksums::new(&folder_id, &id_key);
+        let unreadable = |error| StoreError::Open(format!("catalog.db cannot be read: {error}"));
+        let mirror = Mirror::load(&connection).map_err(unreadable)?;
+        for table in Table::ALL {
+            let (wrong, _) = checksums.wrong_rows(&connection, table).map_err(unreadable)?;
+            for row in wrong.iter().take(LOGGED_ROWS_MAX) {
+                tracing::error!(%row, "catalog.db was changed by somebody else than Floe");
+            }
+            if wrong.len() > LOGGED_ROWS_MAX {
+                tracing::error!(
+                    table = table.name(),
+                    rows = wrong.len(),
+                    "rows of catalog.db were changed by somebody else than Floe"
+                );
             }
         }
-        let mirror = Mirror::load(&connection)
-            .map_err(|error| StoreError::Open(format!("catalog.db cannot be read: {error}")))?;
-        Ok(Self { connection: Mutex::new(connection), mirror: RwLock::new(mirror), clock })
+        let (connection, mirror) = (Mutex::new(connection), RwLock::new(mirror));
+        Ok(Self { connection, folder_id, id_key, checksums, mirror, clock })
+    }
+
+    /// What names the folder.
+    pub(super) fn folder_id(&self) -> [u8; 16] {
+        self.folder_id
+    }
+
+    /// The key of the permutation behind event ids.
+    pub(super) fn id_key(&self) -> [u8; 16] {
+        self.id_key
+    }
+
+    /// Copies the catalog, as of now, into a new file. The copy knows no journal.
+    pub(super) fn copy_to(&self, path: &Path) -> Result<()> {
+        let mut copy = Connection::open(path).map_err(failed)?;
+        // A reader of its own: in WAL mode, nobody who writes meanwhile waits for it.
+        let source = {
+            let writer = self.writer();
+            Connection::open(writer.path().unwrap_or_default()).map_err(failed)?
+        };
+        let all_pages = -1;
+        Backup::new(&source, &mut copy)
+            .and_then(|backup| match backup.step(all_pages)? {
+                StepResult::Done => Ok(()),
+                _ => Err(rusqlite::Error::SqliteFailure(
+                    rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY),
+                    Some("the catalog is locked".to_owned()),
+                )),
+            })
+            .map_err(failed)?;
+        let value = 0_u64.to_le_bytes();
+        write_folder_value(&copy, &self.checksums, FolderKey::JournalFiles, &value)
+            .map_err(failed)?;
+        // One file, as nobody has it open: the log is worked into it.
+        copy.pragma_update(None, "journal_mode", "DELETE").map_err(failed)?;
+        copy.close().map_err(|(_, error)| failed(error))
     }
 
     fn now(&self) -> Timestamp {
@@ -348,21 +410,12 @@ impl EmbeddedCatalog {
 
     /// One of the folder's own values.
     pub(super) fn folder_value(&self, key: FolderKey) -> Result<Option<Vec<u8>>> {
-        self.writer()
-            .query_row("SELECT value FROM folder WHERE key = ?", [key.as_str()], |row| row.get(0))
-            .optional()
-            .map_err(failed)
+        read_folder_value(&self.writer(), key).map_err(failed)
     }
 
     /// Sets one of the folder's own values.
     pub(super) fn set_folder_value(&self, key: FolderKey, value: &[u8]) -> Result<()> {
-        self.writer()
-            .execute(
-                "INSERT INTO folder (key, value) VALUES (?, ?)
-                 ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-                params![key.as_str(), value],
-            )
-            .map_err(failed)?;
+        write_folder_value(&self.writer(), &self.checksums, key, value).map_err(failed)?;
         if let FolderKey::RootTokenHash = key {
             self.mirror_mut().root_token_hash = value.try_into().ok();
         }
@@ -392,18 +445,18 @@ impl EmbeddedCatalog {
             name,
             slug,
         });
-        writer
-            .prepare_cached(
+        self.checksums
+            .write(
+                &writer,
+                Table::Organizations,
                 "INSERT INTO organizations (id, created_at, name, slug) VALUES (?, ?, ?, ?)",
-            )
-            .and_then(|mut insert| {
-                insert.execute(params![
+                params![
                     organization.id.to_string(),
                     organization.created_at.micros(),
                     organization.name,
                     organization.slug
-                ])
-            })
+                ],
+            )
             .map_err(failed)?;
         self.mirror_mut().add_organization(Arc::clone(&organization));
         Ok(Some(organization))
@@ -418,8 +471,10 @@ impl EmbeddedCatalog {
         let Some(old) = self.organization(id) else { return Ok(None) };
         let Some(name) = name else { return Ok(Some(old)) };
         let new = Arc::new(Organization { name, modified_at: Some(self.now()), ..(*old).clone() });
-        writer
-            .execute(
+        self.checksums
+            .write(
+                &writer,
+                Table::Organizations,
                 "UPDATE organizations SET name = ?, modified_at = ? WHERE id = ?",
                 params![new.name, new.modified_at.map(Timestamp::micros), id.to_string()],
             )
@@ -461,14 +516,14 @@ impl EmbeddedCatalog {
         token: AccessToken,
         hash: TokenHash,
     ) -> Result<Arc<AccessToken>> {
-        self.writer()
-            .prepare_cached(
+        self.checksums
+            .write(
+                &self.writer(),
+                Table::AccessTokens,
                 "INSERT INTO access_tokens
                  (id, organization_id, hash, created_at, comment, scopes, expires_at)
                  VALUES (?, ?, ?, ?, ?, ?, ?)",
-            )
-            .and_then(|mut insert| {
-                insert.execute(params![
+                params![
                     token.id.to_string(),
                     token.organization_id.to_string(),
                     hash,
@@ -476,8 +531,8 @@ impl EmbeddedCatalog {
                     token.comment,
                     scopes_text(&token.scopes),
                     token.expires_at.map(Timestamp::micros),
-                ])
-            })
+                ],
+            )
             .map_err(failed)?;
         let token = Token::new(token);
         let shown = token.current();
@@ -521,8 +576,10 @@ impl EmbeddedCatalog {
         token.comment = comment.unwrap_or(token.comment);
         token.scopes = scopes.unwrap_or(token.scopes);
         token.modified_at = Some(self.now());
-        writer
-            .execute(
+        self.checksums
+            .write(
+                &writer,
+                Table::AccessTokens,
                 "UPDATE access_tokens SET comment = ?, scopes = ?, modified_at = ? WHERE id = ?",
                 params![
                     token.comment,
@@ -612,7 +669,7 @@ impl EmbeddedCatalog {
             aggregation,
             metadata,
         };
-        meter.number = write_meter(&writer, &meter).map_err(failed)?;
+        meter.number = write_meter(&writer, &self.checksums, &meter).map_err(failed)?;
         let meter = Arc::new(meter);
         self.show(organization_id, |mirror| mirror.put_meter(Arc::clone(&meter)));
         Ok(meter)
@@ -654,7 +711,7 @@ impl EmbeddedCatalog {
             metadata: metadata.unwrap_or(old.metadata),
             ..old
         };
-        write_meter(&writer, &new).map_err(failed)?;
+        write_meter(&writer, &self.checksums, &new).map_err(failed)?;
         let new = Arc::new(new);
         self.show(organization, |mirror| mirror.put_meter(Arc::clone(&new)));
         Ok(Some(new))
@@ -710,7 +767,7 @@ impl EmbeddedCatalog {
             locale,
             metadata,
         };
-        customer.number = write_customer(&writer, &customer).map_err(failed)?;
+        customer.number = write_customer(&writer, &self.checksums, &customer).map_err(failed)?;
         let customer = Arc::new(customer);
         self.show(organization_id, |mirror| mirror.put_customer(Arc::clone(&customer)));
         Ok(Ok(customer))
@@ -754,7 +811,7 @@ impl EmbeddedCatalog {
             metadata: metadata.unwrap_or(old.metadata),
             ..old
         };
-        write_customer(&writer, &new).map_err(failed)?;
+        write_customer(&writer, &self.checksums, &new).map_err(failed)?;
         let new = Arc::new(new);
         self.show(organization, |mirror| mirror.put_customer(Arc::clone(&new)));
         Ok(Some(Ok(new)))
@@ -782,7 +839,7 @@ impl EmbeddedCatalog {
             new.name = new.name.map(hash);
             new.billing_address = None;
         }
-        write_customer(&writer, &new).map_err(failed)?;
+        write_customer(&writer, &self.checksums, &new).map_err(failed)?;
         self.show(organization, |mirror| mirror.put_customer(Arc::new(new)));
         Ok(true)
     }
@@ -856,8 +913,10 @@ impl EmbeddedCatalog {
     ) -> Result<Arc<EventLabel>> {
         let writer = self.writer();
         let label = EventLabel { label, label_property_selector, modified_at: self.now() };
-        writer
-            .execute(
+        self.checksums
+            .write(
+                &writer,
+                Table::EventLabels,
                 "INSERT INTO event_labels
                  (organization_id, name, label, label_property_selector, modified_at)
                  VALUES (?, ?, ?, ?, ?)
@@ -917,15 +976,104 @@ fn refusals_of(
     refusals
 }
 
+/// The version of the schema of a catalog; 0 if it has none.
+pub(super) fn schema_version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+/// Why a catalog of a newer Floe is not read.
+pub(super) fn newer_schema(version: i64) -> StoreError {
+    StoreError::Open(format!(
+        "catalog.db has schema {version}; this Floe reads up to {SCHEMA_VERSION}"
+    ))
+}
+
+/// Makes the tables, or brings those of version 1 to this one: it had no checksums.
+fn make_schema(connection: &Connection, version: i64) -> Result<()> {
+    let random = || {
+        let mut fresh = [0_u8; 16];
+        getrandom::fill(&mut fresh)
+            .map(|()| fresh)
+            .map_err(|error| StoreError::Open(format!("the system gives no random bytes: {error}")))
+    };
+    // Made once, before the first journal file; the journal's headers hold the folder id and a
+    // check value of the key, so that a loss of either is noticed.
+    let secrets = [(FolderKey::FolderId, random()?), (FolderKey::IdKey, random()?)];
+    let make = || {
+        let transaction =
+            Transaction::new_unchecked(connection, rusqlite::TransactionBehavior::Immediate)?;
+        if version == 0 {
+            transaction.execute_batch(SCHEMA)?;
+        } else {
+            for table in Table::ALL {
+                let add = format!("ALTER TABLE {} ADD COLUMN checksum INTEGER", table.name());
+                transaction.execute_batch(&add)?;
+            }
+        }
+        for (key, value) in secrets {
+            let insert = "INSERT INTO folder (key, value) VALUES (?, ?) ON CONFLICT DO NOTHING";
+            transaction.execute(insert, params![key.as_str(), value])?;
+        }
+        transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+        Ok::<_, rusqlite::Error>(transaction)
+    };
+    let transaction = make().map_err(failed)?;
+    let (folder_id, id_key) = folder_secrets(&transaction)?;
+    let checksums = RowChecksums::new(&folder_id, &id_key);
+    checksums.put_all(&transaction).map_err(failed)?;
+    transaction.commit().map_err(failed)
+}
+
+/// One of the folder's own values.
+pub(super) fn read_folder_value(
+    connection: &Connection,
+    key: FolderKey,
+) -> rusqlite::Result<Option<Vec<u8>>> {
+    connection
+        .query_row("SELECT value FROM folder WHERE key = ?", [key.as_str()], |row| row.get(0))
+        .optional()
+}
+
+/// The folder's id, and the key behind event ids.
+pub(super) fn folder_secrets(connection: &Connection) -> Result<([u8; 16], [u8; 16])> {
+    let value = |key: FolderKey| {
+        let value = read_folder_value(connection, key).map_err(failed)?.ok_or_else(|| {
+            let name = key.as_str();
+            StoreError::Open(format!("catalog.db has lost its {name}; restore it from a backup"))
+        })?;
+        value
+            .try_into()
+            .map_err(|_| StoreError::Open(format!("catalog.db: {key:?} has not 16 bytes")))
+    };
+    Ok((value(FolderKey::FolderId)?, value(FolderKey::IdKey)?))
+}
+
+fn write_folder_value(
+    connection: &Connection,
+    checksums: &RowChecksums,
+    key: FolderKey,
+    value: &[u8],
+) -> rusqlite::Result<()> {
+    let statement = "INSERT INTO folder (key, value) VALUES (?, ?)
+                     ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+    checksums.write(connection, Table::Folder, statement, params![key.as_str(), value])?;
+    Ok(())
+}
+
 fn scopes_text(scopes: &[Scope]) -> String {
     scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(" ")
 }
 
 /// Inserts or replaces a meter; returns its number. A number of 0 asks for a new one.
-fn write_meter(connection: &Connection, meter: &Meter) -> rusqlite::Result<u64> {
-    connection
-        .prepare_cached(
-            "INSERT INTO meters (number, id, organization_id, created_at, modified_at,
+fn write_meter(
+    connection: &Connection,
+    checksums: &RowChecksums,
+    meter: &Meter,
+) -> rusqlite::Result<u64> {
+    let number = checksums.write(
+        connection,
+        Table::Meters,
+        "INSERT INTO meters (number, id, organization_id, created_at, modified_at,
              archived_at, name, unit, custom_label, custom_multiplier, filter, aggregation,
              metadata)
              VALUES (NULLIF(:number, 0), :id, :organization_id, :created_at, :modified_at,
@@ -935,35 +1083,38 @@ fn write_meter(connection: &Connection, meter: &Meter) -> rusqlite::Result<u64> 
              archived_at = excluded.archived_at, name = excluded.name, unit = excluded.unit,
              custom_label = excluded.custom_label,
              custom_multiplier = excluded.custom_multiplier, filter = excluded.filter,
-             aggregation = excluded.aggregation, metadata = excluded.metadata
-             RETURNING number",
-        )?
-        .query_row(
-            named_params! {
-                ":number": Number(meter.number),
-                ":id": meter.id.to_string(),
-                ":organization_id": meter.organization_id.to_string(),
-                ":created_at": meter.created_at.micros(),
-                ":modified_at": meter.modified_at.map(Timestamp::micros),
-                ":archived_at": meter.archived_at.map(Timestamp::micros),
-                ":name": meter.name,
-                ":unit": meter.unit.as_str(),
-                ":custom_label": meter.custom_label,
-                ":custom_multiplier": meter.custom_multiplier,
-                ":filter": filter_to_json_text(&meter.filter),
-                ":aggregation": aggregation_to_json_text(&meter.aggregation),
-                ":metadata": metadata_to_json_text(&meter.metadata),
-            },
-            |row| row.get::<_, Number>(0).map(|number| number.0),
-        )
+             aggregation = excluded.aggregation, metadata = excluded.metadata",
+        named_params! {
+            ":number": Number(meter.number),
+            ":id": meter.id.to_string(),
+            ":organization_id": meter.organization_id.to_string(),
+            ":created_at": meter.created_at.micros(),
+            ":modified_at": meter.modified_at.map(Timestamp::micros),
+            ":archived_at": meter.archived_at.map(Timestamp::micros),
+            ":name": meter.name,
+            ":unit": meter.unit.as_str(),
+            ":custom_label": meter.custom_label,
+            ":custom_multiplier": meter.custom_multiplier,
+            ":filter": filter_to_json_text(&meter.filter),
+            ":aggregation": aggregation_to_json_text(&meter.aggregation),
+            ":metadata": metadata_to_json_text(&meter.metadata),
+        },
+    )?;
+    // An insert that does not fail inserts a row.
+    number.and_then(|number| number.try_into().ok()).ok_or(rusqlite::Error::QueryReturnedNoRows)
 }
 
 /// Inserts or replaces a customer; returns its number. A number of 0 asks for a new one.
-fn write_customer(connection: &Connection, customer: &Customer) -> rusqlite::Result<u64> {
+fn write_customer(
+    connection: &Connection,
+    checksums: &RowChecksums,
+    customer: &Customer,
+) -> rusqlite::Result<u64> {
     let address = customer.billing_address.as_ref();
-    connection
-        .prepare_cached(
-            "INSERT INTO customers (number, id, organization_id, created_at, modified_at,
+    let number = checksums.write(
+        connection,
+        Table::Customers,
+        "INSERT INTO customers (number, id, organization_id, created_at, modified_at,
              deleted_at, kind, email, external_id, name, country, line1, line2, postal_code, city,
              state, locale, metadata)
              VALUES (NULLIF(:number, 0), :id, :organization_id, :created_at, :modified_at,
@@ -974,32 +1125,30 @@ fn write_customer(connection: &Connection, customer: &Customer) -> rusqlite::Res
              external_id = excluded.external_id, name = excluded.name,
              country = excluded.country, line1 = excluded.line1, line2 = excluded.line2,
              postal_code = excluded.postal_code, city = excluded.city, state = excluded.state,
-             locale = excluded.locale, metadata = excluded.metadata
-             RETURNING number",
-        )?
-        .query_row(
-            named_params! {
-                ":number": Number(customer.number),
-                ":id": customer.id.to_string(),
-                ":organization_id": customer.organization_id.to_string(),
-                ":created_at": customer.created_at.micros(),
-                ":modified_at": customer.modified_at.map(Timestamp::micros),
-                ":deleted_at": customer.deleted_at.map(Timestamp::micros),
-                ":kind": customer.kind.as_str(),
-                ":email": customer.email,
-                ":external_id": customer.external_id,
-                ":name": customer.name,
-                ":country": address.map(|address| &address.country),
-                ":line1": address.and_then(|address| address.line1.as_ref()),
-                ":line2": address.and_then(|address| address.line2.as_ref()),
-                ":postal_code": address.and_then(|address| address.postal_code.as_ref()),
-                ":city": address.and_then(|address| address.city.as_ref()),
-                ":state": address.and_then(|address| address.state.as_ref()),
-                ":locale": customer.locale,
-                ":metadata": metadata_to_json_text(&customer.metadata),
-            },
-            |row| row.get::<_, Number>(0).map(|number| number.0),
-        )
+             locale = excluded.locale, metadata = excluded.metadata",
+        named_params! {
+            ":number": Number(customer.number),
+            ":id": customer.id.to_string(),
+            ":organization_id": customer.organization_id.to_string(),
+            ":created_at": customer.created_at.micros(),
+            ":modified_at": customer.modified_at.map(Timestamp::micros),
+            ":deleted_at": customer.deleted_at.map(Timestamp::micros),
+            ":kind": customer.kind.as_str(),
+            ":email": customer.email,
+            ":external_id": customer.external_id,
+            ":name": customer.name,
+            ":country": address.map(|address| &address.country),
+            ":line1": address.and_then(|address| address.line1.as_ref()),
+            ":line2": address.and_then(|address| address.line2.as_ref()),
+            ":postal_code": address.and_then(|address| address.postal_code.as_ref()),
+            ":city": address.and_then(|address| address.city.as_ref()),
+            ":state": address.and_then(|address| address.state.as_ref()),
+            ":locale": customer.locale,
+            ":metadata": metadata_to_json_text(&customer.metadata),
+        },
+    )?;
+    // An insert that does not fail inserts a row.
+    number.and_then(|number| number.try_into().ok()).ok_or(rusqlite::Error::QueryReturnedNoRows)
 }
 
 /// A row number: SQLite's are signed, and start at 1.

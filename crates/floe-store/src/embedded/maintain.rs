@@ -83,7 +83,7 @@ pub(super) struct Maintenance {
 }
 
 /// The folder of an organization's segments.
-fn folder_of(folder: &Path, organization: OrganizationId) -> PathBuf {
+pub(super) fn folder_of(folder: &Path, organization: OrganizationId) -> PathBuf {
     folder.join("segments").join(organization.to_string())
 }
 
@@ -135,7 +135,9 @@ pub(super) fn remove_leftovers(
 }
 
 impl Maintenance {
-    fn manifest(&self) -> MutexGuard<'_, Manifest> {
+    /// The manifest. While it is held, memory shows the segments that it names, and their files
+    /// stay.
+    pub(super) fn manifest(&self) -> MutexGuard<'_, Manifest> {
         self.manifest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

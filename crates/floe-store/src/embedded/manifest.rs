@@ -58,7 +58,8 @@ pub(super) struct OrganizationSegments {
     pub(super) segments: Vec<SegmentMeta>,
 }
 
-fn path_of(folder: &Path) -> PathBuf {
+/// Its file in a data folder.
+pub(super) fn path_of(folder: &Path) -> PathBuf {
     folder.join("manifest").join("manifest.json")
 }
 

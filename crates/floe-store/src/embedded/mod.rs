@@ -1,12 +1,12 @@
 //! The embedded engine: one data folder, one process.
 
+mod backup;
 #[cfg_attr(not(test), expect(dead_code, reason = "nothing derived is written yet"))]
 mod blocks;
 mod catalog;
 mod chunk;
 mod codec;
 mod committer;
-#[allow(dead_code, reason = "for `floe verify` and `floe stats`, which come next")]
 mod dedup;
 pub mod fs;
 pub mod journal;
@@ -14,15 +14,18 @@ mod maintain;
 mod manifest;
 mod query;
 mod rows;
-#[allow(dead_code, reason = "for `floe verify` and `floe stats`, which come next")]
 mod segment;
-#[allow(dead_code, reason = "for `floe verify` and `floe stats`, which come next")]
 mod segment_index;
 #[cfg(any(test, feature = "simulate"))]
 pub mod sim;
+mod stats;
 mod tail;
-#[allow(dead_code, reason = "for `floe verify` and `floe stats`, which come next")]
+mod verify;
 mod view;
+
+pub use self::backup::{BackupReport, restore, restore_on};
+pub use self::stats::{CacheStats, ColumnStats, StorageStats, storage_stats};
+pub use self::verify::{Checked, Finding, VerifyProgress, VerifyReport, verify};
 
 use std::collections::HashMap;
 use std::fs::{File, TryLockError};
@@ -50,7 +53,7 @@ use self::rows::Rows;
 use self::segment::{Batch, Segment, SharedColumns};
 use self::segment_index::ParentHasher;
 use self::tail::{OrganizationTail, Sealed};
-use self::view::{BatchCache, SealedReader, SharedTail, View, unreadable};
+use self::view::{BatchCache, SealedReader, SharedTail, View, read as read_tail, unreadable};
 use crate::port::{
     AccessToken, Catalog, CustomerMeterRow, CustomerPatch, CustomerQuery, CustomerRefusal,
     CustomerSort, Direction, EventAddress, EventLabel, EventQuery, EventRow, EventStore,
@@ -173,13 +176,32 @@ fn lock(folder: &Path) -> Result<File> {
         .write(true)
         .open(&path)
         .map_err(|error| open_failed(&path, &error))?;
+    take_lock(folder, &path, &file)?;
+    Ok(file)
+}
+
+/// Takes a folder for this process without changing it. One that no process ever had open has no
+/// lock.
+fn lock_unchanged(folder: &Path) -> Result<Option<File>> {
+    let path = folder.join("lock");
+    match File::open(&path) {
+        Ok(file) => {
+            take_lock(folder, &path, &file)?;
+            Ok(Some(file))
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(open_failed(&path, &error)),
+    }
+}
+
+fn take_lock(folder: &Path, path: &Path, file: &File) -> Result<()> {
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(()),
         Err(TryLockError::WouldBlock) => Err(StoreError::Open(format!(
             "another process has the data folder {} open; one folder serves one process",
             folder.display()
         ))),
-        Err(TryLockError::Error(error)) => Err(open_failed(&path, &error)),
+        Err(TryLockError::Error(error)) => Err(open_failed(path, &error)),
     }
 }
 
@@ -197,25 +219,8 @@ fn open_catalog(folder: &Path, options: &EmbeddedOptions) -> Result<OpenCatalog>
         )));
     }
     let catalog = EmbeddedCatalog::open(&path, options.clock)?;
-    let random = |key: FolderKey| -> Result<[u8; 16]> {
-        match catalog.folder_value(key)? {
-            Some(value) => value.try_into().map_err(|_| {
-                StoreError::Open(format!("{}: {key:?} has not 16 bytes", path.display()))
-            }),
-            // Made once, before the first journal file; the journal's headers hold the folder id
-            // and a check value of the key, so that a loss of either is noticed.
-            None => {
-                let mut fresh = [0; 16];
-                getrandom::fill(&mut fresh).map_err(|error| {
-                    StoreError::Open(format!("the system gives no random bytes: {error}"))
-                })?;
-                catalog.set_folder_value(key, &fresh)?;
-                Ok(fresh)
-            }
-        }
-    };
-    let folder_id = random(FolderKey::FolderId)?;
-    let cipher = IdCipher::new(random(FolderKey::IdKey)?);
+    let folder_id = catalog.folder_id();
+    let cipher = IdCipher::new(catalog.id_key());
     Ok(OpenCatalog { catalog: Arc::new(catalog), folder_id, cipher, is_new })
 }
 
@@ -346,6 +351,16 @@ fn derived_key(of: &[u8], folder_id: &[u8; 16]) -> [u8; 16] {
     digest.first_chunk().copied().unwrap_or_default()
 }
 
+/// The key of hashes of external ids.
+fn external_id_key(folder_id: &[u8; 16]) -> [u8; 16] {
+    derived_key(b"external ids", folder_id)
+}
+
+/// The key of hashes of what events call their parents.
+fn parent_key(folder_id: &[u8; 16]) -> [u8; 16] {
+    derived_key(b"parents", folder_id)
+}
+
 /// SHA-256 of a token. Tokens are 32 random bytes, so they need no slower hash.
 #[must_use]
 pub fn token_hash(token: &str) -> TokenHash {
@@ -361,6 +376,7 @@ impl EmbeddedStore {
     pub fn open(folder: &Path, options: EmbeddedOptions) -> Result<(Self, Opened)> {
         create_folder(folder).map_err(|error| open_failed(folder, &error))?;
         let lock = lock(folder)?;
+        backup::check_restored(&*options.fs, folder)?;
         let OpenCatalog { catalog, folder_id, cipher, is_new } = open_catalog(folder, &options)?;
         let files = match catalog.folder_value(FolderKey::JournalFiles)? {
             None => 0,
@@ -375,7 +391,7 @@ impl EmbeddedStore {
         for folder in [&cache, &runs] {
             options.fs.create_dir(folder).map_err(|error| open_failed(folder, &error))?;
         }
-        let hasher = KeyHasher::new(&derived_key(b"external ids", &folder_id));
+        let hasher = KeyHasher::new(&external_id_key(&folder_id));
         let OpenedIndex { index: dedup, missing, damaged } =
             DedupIndex::open(Arc::clone(&options.fs), &runs, hasher, sealed_end)
                 .map_err(|error| open_failed(&runs, &error))?;
@@ -388,7 +404,7 @@ impl EmbeddedStore {
             batches: BatchCache::new(options.cache_bytes_max / 2),
             shared_columns: Arc::new(SharedColumns::new(options.cache_bytes_max / 4)),
             blocks: BlockCache::new(options.cache_bytes_max / 4),
-            parents: ParentHasher::new(derived_key(b"parents", &folder_id)),
+            parents: ParentHasher::new(parent_key(&folder_id)),
             fs: Arc::clone(&options.fs),
             folder: folder.to_owned(),
             tails: Arc::default(),
@@ -540,6 +556,17 @@ impl EmbeddedStore {
     #[must_use]
     pub fn poisoned(&self) -> Option<String> {
         self.0.shared.poisoned().map(str::to_owned)
+    }
+
+    /// How many events there are, in memory and in segments.
+    fn event_count(&self) -> u64 {
+        let tails = self.0.reader.tails.read().unwrap_or_else(PoisonError::into_inner);
+        let count = |tail: &Arc<SharedTail>| {
+            let tail = read_tail(tail);
+            let (before, growing) = tail.active();
+            before + growing.len() as u64
+        };
+        tails.values().map(count).sum()
     }
 
     fn tail(&self, organization: OrganizationId) -> Option<Arc<SharedTail>> {

@@ -153,6 +153,47 @@ impl IndexBuilder {
         self.rows += count;
     }
 
+    /// What an index tells otherwise than the rows that were added, if anything.
+    pub(super) fn difference(
+        mut self,
+        index: &SegmentIndex,
+        cache: &BlockCache,
+    ) -> Result<Option<String>> {
+        let mut customers: Vec<(&CustomerRef<'static>, usize)> =
+            self.codes.iter().map(|(customer, place)| (customer, *place)).collect();
+        customers.sort_unstable();
+        let found = index.customers()?;
+        if !found.iter().eq(customers.iter().map(|(customer, _)| *customer)) {
+            return Ok(Some("it has other customers than the events".to_owned()));
+        }
+        for (code, (customer, place)) in (0..).zip(&customers) {
+            let of = &self.customers[*place];
+            let first = (of.first_user_micros != i64::MAX).then_some(of.first_user_micros);
+            if index.rows_of(cache, code)? != of.rows
+                || index.first_user_micros(cache, code)? != first
+            {
+                return Ok(Some(format!("it has other events of {customer:?} than there are")));
+            }
+        }
+        if index.system_rows()? != self.system_rows {
+            return Ok(Some("it has other credits and resets than there are".to_owned()));
+        }
+        self.children.sort_unstable();
+        if index.all_children()? != self.children {
+            return Ok(Some("it has other children of events than there are".to_owned()));
+        }
+        let names = index.names()?;
+        if names.len() != self.names.len()
+            || names.iter().any(|of| {
+                let key = (of.source, of.name.clone());
+                self.names.get(&key) != Some(of)
+            })
+        {
+            return Ok(Some("it counts other names than there are".to_owned()));
+        }
+        Ok(None)
+    }
+
     /// Writes the index of a segment.
     pub(super) fn finish(
         mut self,
@@ -312,11 +353,6 @@ impl SegmentIndex {
         self.file.verify()
     }
 
-    /// Bytes on disk.
-    pub(super) fn file_bytes(&self) -> u64 {
-        self.file.file_bytes()
-    }
-
     fn damaged(&self, why: &str) -> BlockError {
         BlockError::damaged(self.file.path(), why)
     }
@@ -445,6 +481,17 @@ impl SegmentIndex {
             rows.push(Row::from_le_bytes(row));
         }
         Ok(rows)
+    }
+
+    /// All children, by what they call their parents.
+    fn all_children(&self) -> Result<Vec<(ParentHash, Row)>> {
+        let bytes = self.read(self.header.children_at..self.header.system_at)?;
+        let (entries, _) = bytes.as_chunks::<CHILD_BYTES>();
+        let child = |entry: &[u8; CHILD_BYTES]| {
+            let hash = entry.first_chunk().copied().unwrap_or_default();
+            (hash, le_u32(entry, 16))
+        };
+        Ok(entries.iter().map(child).collect())
     }
 
     /// The rows of system events, ascending.

@@ -90,7 +90,7 @@ pub(super) struct OrganizationTail {
 }
 
 /// How often a name occurred.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct NameStats {
     /// Where the events came from.
     pub(super) source: EventSource,

@@ -721,9 +721,4 @@ impl BatchCache {
         }
         batch
     }
-
-    /// Bytes that it holds.
-    pub(super) fn bytes(&self) -> usize {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).bytes
-    }
 }

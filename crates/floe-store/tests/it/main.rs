@@ -10,6 +10,7 @@
 )]
 
 mod agrees;
+mod backup;
 mod concurrency;
 mod faults;
 mod generate;
@@ -18,3 +19,4 @@ mod parents;
 mod recorded;
 mod simulation;
 mod support;
+mod verify;

@@ -14,6 +14,7 @@
 //!
 //! `docs/format.md` describes the bytes in prose; the two change together.
 
+mod examine;
 mod run;
 #[cfg(test)]
 #[expect(clippy::single_range_in_vec_init, reason = "these are lists of ranges")]
@@ -32,6 +33,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use floe_core::{OrganizationId, Sequence};
 use siphasher::sip::SipHasher13;
 
+pub(super) use self::examine::{ExaminedRuns, KeySet};
 use self::run::{
     Cursor, Filter, RUN_SEQUENCES_MAX, Run, RunWriter, part, part_start, range_of, run_name,
 };
@@ -545,6 +547,7 @@ impl DedupIndex {
 
     /// Reads all runs and checks them; gives what is wrong with those that are damaged. Calls
     /// `progress` with the bytes of each run that is done.
+    #[cfg(test)]
     pub(super) fn verify(&self, mut progress: impl FnMut(u64)) -> Vec<BlockError> {
         let mut errors = Vec::new();
         for live in self.live().iter() {

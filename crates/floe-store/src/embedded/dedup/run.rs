@@ -363,6 +363,14 @@ impl Run {
         Ok(())
     }
 
+    /// Bytes that its filters take in memory.
+    pub(super) fn filter_bytes(&self) -> usize {
+        let of = |group: &Group| {
+            group.filter_blocks as usize * FilterBlock::BYTES + size_of::<Option<Filter>>()
+        };
+        self.groups.iter().map(of).sum()
+    }
+
     pub(super) fn memory_bytes(&self) -> usize {
         self.file.memory_bytes()
             + size_of::<Self>()

@@ -349,6 +349,26 @@ impl Journal {
         Ok((journal, report))
     }
 
+    /// Checks the journal in a folder as [`Journal::open`] does, hands its records to `replay`, and
+    /// changes nothing: what would be cut off or removed is in the report.
+    ///
+    /// # Errors
+    ///
+    /// As [`Journal::open`].
+    pub fn examine<E>(
+        fs: Arc<dyn Fs>,
+        dir: &Path,
+        identity: &JournalIdentity,
+        known: KnownFiles,
+        replay: impl FnMut(RecordPlace, &[u8]) -> Result<(), E>,
+    ) -> Result<RecoveryReport, JournalError>
+    where
+        E: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let folder = Folder { fs, path: dir.to_owned() };
+        Ok(recover::examine(&folder, identity, known, replay)?.into_report())
+    }
+
     /// Appends the concatenation of `payload` as one record, and returns its place once it is
     /// durable.
     ///

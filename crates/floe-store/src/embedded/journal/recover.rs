@@ -56,12 +56,76 @@ impl LastFile {
     }
 }
 
+/// What an examination found, before anything is changed.
+pub(super) struct Examined {
+    /// The last file; none if the journal has no file yet.
+    read: Option<ReadFile>,
+    record_bytes: VecDeque<u64>,
+    next_record: u64,
+    last_kind: Option<Kind>,
+    /// Numbers of files that are to be removed.
+    released: Vec<u64>,
+    leftover: Option<u64>,
+    spares: Vec<String>,
+    report: RecoveryReport,
+}
+
+impl Examined {
+    /// What was found.
+    pub(super) fn into_report(self) -> RecoveryReport {
+        RecoveryReport {
+            torn: self.read.and_then(|read| read.torn),
+            removed_file: self.leftover,
+            ..self.report
+        }
+    }
+}
+
 pub(super) fn recover<E>(
     folder: &Folder,
     identity: &JournalIdentity,
     known: KnownFiles,
-    mut replay: impl FnMut(RecordPlace, &[u8]) -> Result<(), E>,
+    replay: impl FnMut(RecordPlace, &[u8]) -> Result<(), E>,
 ) -> Result<Recovered, JournalError>
+where
+    E: Into<Box<dyn Error + Send + Sync>>,
+{
+    let Examined {
+        read,
+        record_bytes,
+        next_record,
+        last_kind,
+        released,
+        leftover,
+        spares,
+        mut report,
+    } = examine(folder, identity, known, replay)?;
+    let last = match read {
+        Some(read) => Some(settle(read, &mut report)?),
+        None => None,
+    };
+    for &number in released.iter().chain(&leftover) {
+        folder.remove(&file::file_name(number))?;
+    }
+    for spare in &spares {
+        folder.remove(spare)?;
+    }
+    report.removed_file = leftover;
+    // Even if nothing was removed: an earlier open may have ended between a removal and this.
+    if last.is_some() || leftover.is_some() || !spares.is_empty() {
+        folder.sync()?;
+    }
+    let closed = last_kind == Some(Kind::Close);
+    Ok(Recovered { last, record_bytes, next_record, closed, report })
+}
+
+/// Checks every file and replays every record; changes nothing.
+pub(super) fn examine<E>(
+    folder: &Folder,
+    identity: &JournalIdentity,
+    known: KnownFiles,
+    mut replay: impl FnMut(RecordPlace, &[u8]) -> Result<(), E>,
+) -> Result<Examined, JournalError>
 where
     E: Into<Box<dyn Error + Send + Sync>>,
 {
@@ -112,27 +176,14 @@ where
     }
 
     let Replayer { next_record, last_kind, report, .. } = replayer;
-    let mut report = report;
-    let last = match last {
-        Some(read) => Some(settle(read, &mut report)?),
-        None => None,
+    let report = RecoveryReport {
+        clean_close: last_kind == Some(Kind::Close),
+        last_record: next_record - 1,
+        ..report
     };
-    let leftover = leftover.map(|leftover| leftover.number);
-    for &number in released.iter().chain(&leftover) {
-        folder.remove(&file::file_name(number))?;
-    }
-    for spare in &listing.spares {
-        folder.remove(spare)?;
-    }
-    report.removed_file = leftover;
-    // Even if nothing was removed: an earlier open may have ended between a removal and this.
-    if last.is_some() || leftover.is_some() || !listing.spares.is_empty() {
-        folder.sync()?;
-    }
-    let closed = last_kind == Some(Kind::Close);
-    report.clean_close = closed;
-    report.last_record = next_record - 1;
-    Ok(Recovered { last, record_bytes, next_record, closed, report })
+    let (leftover, spares) = (leftover.map(|leftover| leftover.number), listing.spares);
+    let read = last;
+    Ok(Examined { read, record_bytes, next_record, last_kind, released, leftover, spares, report })
 }
 
 /// The files from the first needed to the last known must be there; one more may be, and no other

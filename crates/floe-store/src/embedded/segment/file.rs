@@ -211,6 +211,21 @@ impl SegmentFile {
         Ok(bytes.into())
     }
 
+    /// Writes the same bytes into a new file, durably, each checked before.
+    pub(super) fn copy_to(&self, fs: &dyn Fs, path: &Path) -> io::Result<()> {
+        let inner = &*self.0;
+        let to = fs.open(path, OpenMode::CreateNew)?;
+        let mut at = 0;
+        while at < inner.data_bytes {
+            let length = (inner.data_bytes - at).min(64 * BLOCK_BYTES);
+            let bytes = self.read_data(at, usize::try_from(length).map_err(io::Error::other)?)?;
+            to.write_all_at(&bytes, at)?;
+            at += length;
+        }
+        to.write_all_at(&inner.end, at)?;
+        to.sync_data()
+    }
+
     /// Reads the whole file and checks it.
     pub(super) fn verify(&self) -> io::Result<()> {
         let mut at = 0;

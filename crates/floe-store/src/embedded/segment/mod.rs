@@ -269,6 +269,11 @@ impl Segment {
         Ok(self.file.verify()?)
     }
 
+    /// Writes the same file elsewhere, durably, and checks every checksum on the way.
+    pub(super) fn copy_to(&self, fs: &dyn Fs, path: &Path) -> Result<(), SegmentError> {
+        Ok(self.file.copy_to(fs, path)?)
+    }
+
     /// A column over rows of one row group; `None` if it has no value there.
     fn column(
         &self,

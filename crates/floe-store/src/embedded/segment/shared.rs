@@ -53,9 +53,4 @@ impl SharedColumns {
             }
         }
     }
-
-    /// Bytes that it holds.
-    pub(in super::super) fn bytes(&self) -> usize {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).bytes
-    }
 }
