@@ -14,6 +14,8 @@ use floe_core::{
 };
 use uuid::Uuid;
 
+use super::dedup::{KeyHash, KeyHasher};
+
 /// Version of the payload of a journal record.
 const PAYLOAD_VERSION: u8 = 1;
 
@@ -38,8 +40,10 @@ const TIMESTAMP_AT: Range<usize> = 1..9;
 
 /// Encoded events of one organization, in order, each behind its length: a journal record holds
 /// these bytes as they are.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Clone)]
 pub(super) struct EncodedEvents {
+    organization: OrganizationId,
+    hasher: KeyHasher,
     bytes: Vec<u8>,
     spans: Vec<EncodedSpan>,
 }
@@ -48,19 +52,42 @@ pub(super) struct EncodedEvents {
 #[derive(Debug, Clone)]
 struct EncodedSpan {
     bytes: Range<u32>,
-    external_id: Option<Range<u32>>,
+    external_id: Option<(Range<u32>, KeyHash)>,
 }
 
 /// Bytes of the length in front of an event.
 const LENGTH_BYTES: usize = 4;
 
+/// Bytes that an encoded event has room for at first.
+const EVENT_BYTES_EXPECTED: usize = 192;
+
 impl EncodedEvents {
+    /// None yet, with room for so many of common size. Their external ids are hashed here, by
+    /// whoever encodes, and not by the one thread that all wait for.
+    pub(super) fn new(organization: OrganizationId, hasher: &KeyHasher, events: usize) -> Self {
+        Self {
+            organization,
+            hasher: hasher.clone(),
+            bytes: Vec::with_capacity(events * EVENT_BYTES_EXPECTED),
+            spans: Vec::with_capacity(events),
+        }
+    }
+
+    /// Whose they are.
+    pub(super) fn organization(&self) -> OrganizationId {
+        self.organization
+    }
+
     /// Appends an event.
     pub(super) fn push(&mut self, event: &NewEvent<'_>) {
         let length_at = self.bytes.len();
         self.bytes.extend_from_slice(&[0; LENGTH_BYTES]);
         let start = position(&self.bytes);
-        let external_id = encode_event(event, &mut self.bytes);
+        let external_id = encode_event(event, &mut self.bytes).map(|span| {
+            let text = &self.bytes[span.start as usize..span.end as usize];
+            let hash = self.hasher.hash(self.organization, text);
+            (span, hash)
+        });
         let end = position(&self.bytes);
         self.bytes[length_at..length_at + LENGTH_BYTES]
             .copy_from_slice(&(end - start).to_le_bytes());
@@ -94,10 +121,10 @@ impl EncodedEvents {
         }
     }
 
-    /// The external id of an event.
-    pub(super) fn external_id(&self, index: usize) -> Option<&[u8]> {
-        let span = self.spans[index].external_id.as_ref()?;
-        Some(&self.bytes[span.start as usize..span.end as usize])
+    /// The external id of an event, and its hash.
+    pub(super) fn external_id(&self, index: usize) -> Option<(&[u8], KeyHash)> {
+        let (span, hash) = self.spans[index].external_id.as_ref()?;
+        Some((&self.bytes[span.start as usize..span.end as usize], *hash))
     }
 
     /// Sets the timestamp of every event, for those whose time is that of the commit.
@@ -508,6 +535,7 @@ fn unzigzag(value: u64) -> i64 {
     (value >> 1).cast_signed() ^ -(value & 1).cast_signed()
 }
 
+#[inline]
 fn put_varint(mut value: u64, out: &mut Vec<u8>) {
     while value >= 0x80 {
         out.push((value & 0x7f) as u8 | 0x80);
@@ -540,7 +568,19 @@ impl<'a> Reader<'a> {
         self.array().map(|[byte]| byte)
     }
 
+    #[inline]
     fn varint(&mut self) -> Result<u64> {
+        // Most are lengths below 128.
+        match self.0.split_first() {
+            Some((&byte, rest)) if byte < 0x80 => {
+                self.0 = rest;
+                Ok(u64::from(byte))
+            }
+            _ => self.long_varint(),
+        }
+    }
+
+    fn long_varint(&mut self) -> Result<u64> {
         let mut value = 0_u64;
         for shift in (0..64).step_by(7) {
             let byte = self.byte()?;

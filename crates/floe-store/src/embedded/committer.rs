@@ -5,7 +5,6 @@
 //! alone decides what is a duplicate, so two clients that send the same external id at once get
 //! exactly one `inserted`.
 
-use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -17,9 +16,12 @@ use floe_core::{
     Customer, CustomerId, CustomerRef, EventSource, METER_CREDITED, METER_RESET, Metadata, Meter,
     MeterId, NewEvent, Number, OrganizationId, Sequence, Timestamp, Value, carried_over,
 };
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 use tokio::sync::oneshot;
 
 use super::codec::{self, EncodedEvents};
+use super::dedup::KeyHash;
 use super::describe;
 use super::journal::Journal;
 use super::maintain::{Maintainer, SealJob};
@@ -54,7 +56,6 @@ enum Command {
 }
 
 struct Ingest {
-    organization: OrganizationId,
     tail: Arc<SharedTail>,
     events: EncodedEvents,
     /// Whether the events' timestamps are that of the commit.
@@ -157,7 +158,6 @@ impl Committer {
     /// Hands events over; the answer comes when they are durable and visible.
     pub(super) fn ingest(
         &self,
-        organization: OrganizationId,
         tail: Arc<SharedTail>,
         events: EncodedEvents,
         stamp: bool,
@@ -173,7 +173,7 @@ impl Committer {
         } else if waiting > 0 && waiting + bytes > WAITING_BYTES_MAX {
             Err(StoreError::Busy)
         } else {
-            self.send(Command::Ingest(Ingest { organization, tail, events, stamp, reply }))
+            self.send(Command::Ingest(Ingest { tail, events, stamp, reply }))
         };
         if let Err(error) = refused {
             self.shared.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
@@ -315,15 +315,25 @@ impl Thread {
         let inserted: usize = group.iter().map(|checked| checked.inserted).sum();
         let written = if inserted == 0 { Ok(()) } else { self.write(&group, ingested_at) };
         let waited: usize = group.iter().map(|checked| memory_bytes(&checked.request.events)).sum();
-        for checked in group {
+        if written.is_ok() {
+            group.iter().for_each(|checked| self.show(checked, ingested_at));
+            let events: usize = group.iter().map(|checked| checked.request.events.len()).sum();
+            metrics::counter!("floe_events_ingested_total").increment(inserted as u64);
+            metrics::counter!("floe_events_duplicate_total").increment((events - inserted) as u64);
+        }
+        self.0.shared.waiting_bytes.fetch_sub(waited, Ordering::Relaxed);
+        // One behind the other: those who wait are woken once, not once each.
+        for Checked { request: Ingest { events, reply, .. }, inserted, .. } in group {
             let answer = match &written {
-                Ok(()) => Ok(self.show(&checked, ingested_at)),
+                Ok(()) => Ok(IngestReport {
+                    inserted: inserted as u64,
+                    duplicates: (events.len() - inserted) as u64,
+                }),
                 Err(why) => Err(StoreError::Poisoned(why.clone())),
             };
             // A client that went away needs no answer.
-            let _ = checked.request.reply.send(answer);
+            let _ = reply.send(answer);
         }
-        self.0.shared.waiting_bytes.fetch_sub(waited, Ordering::Relaxed);
         metrics::histogram!("floe_commit_seconds").record(began.elapsed().as_secs_f64());
         #[expect(clippy::cast_precision_loss, reason = "a histogram is of f64")]
         metrics::histogram!("floe_commit_events").record(inserted as f64);
@@ -405,7 +415,7 @@ impl Thread {
         for checked in group {
             let mut head = Vec::with_capacity(20);
             let count = u32::try_from(checked.inserted).unwrap_or(u32::MAX);
-            codec::put_run_head(checked.request.organization, count, &mut head);
+            codec::put_run_head(checked.request.events.organization(), count, &mut head);
             heads.push(head);
         }
         let mut payload: Vec<&[u8]> = vec![&head];
@@ -427,28 +437,22 @@ impl Thread {
     }
 
     /// Puts a request's events where readers see them.
-    fn show(&mut self, checked: &Checked, ingested_at: Timestamp) -> IngestReport {
+    fn show(&mut self, checked: &Checked, ingested_at: Timestamp) {
         let Checked { request, keep, inserted } = checked;
         if *inserted > 0 {
             let mut tail = request.tail.write().unwrap_or_else(PoisonError::into_inner);
             let before = tail.bytes();
-            for index in keep.iter().cloned().flatten() {
-                let event = request.events.event(index);
-                if let Err(error) = tail.push(self.0.next, ingested_at, event) {
-                    // It was encoded by this process a moment ago.
-                    tracing::error!(%error, "an event cannot be shown");
-                }
-                self.0.next.0 += 1;
+            let events = keep.iter().cloned().flatten().map(|index| {
+                let hash = request.events.external_id(index).map(|(_, hash)| hash);
+                (request.events.event(index), hash)
+            });
+            if let Err(error) = tail.push_all(self.0.next, ingested_at, events) {
+                // It was encoded by this process a moment ago.
+                tracing::error!(%error, "an event cannot be shown");
             }
+            self.0.next.0 += *inserted as u64;
             self.0.shared.add_tail_bytes(tail.bytes().saturating_sub(before));
         }
-        let report = IngestReport {
-            inserted: *inserted as u64,
-            duplicates: (request.events.len() - inserted) as u64,
-        };
-        metrics::counter!("floe_events_ingested_total").increment(report.inserted);
-        metrics::counter!("floe_events_duplicate_total").increment(report.duplicates);
-        report
     }
 
     fn reset(&mut self, reset: Reset) {
@@ -468,21 +472,20 @@ impl Thread {
             .flatten()
             .next()
             .map_or(0, |window| carried_over(&window.consumed.finish(), &window.credits));
-        let mut events = EncodedEvents::default();
+        let mut events = EncodedEvents::new(organization, self.0.reader.dedup.hasher(), 2);
         events.push(&system_event(METER_RESET, customer.id, meter.id, at, None, Vec::new()));
         if carried > 0 {
             events.push(&credit_event(customer.id, meter.id, carried, true, at, None));
         }
         let (answer, _) = oneshot::channel();
         let count = events.len();
-        let request = Ingest { organization, tail, events, stamp: false, reply: answer };
+        let request = Ingest { tail, events, stamp: false, reply: answer };
         let keep = std::iter::once(0..count).collect();
         let checked = Checked { request, keep, inserted: count };
         let group = [checked];
         let written = self.write(&group, at).map_err(StoreError::Poisoned).map(|()| {
-            for checked in &group {
-                self.show(checked, at);
-            }
+            group.iter().for_each(|checked| self.show(checked, at));
+            metrics::counter!("floe_events_ingested_total").increment(count as u64);
         });
         let _ = reply.send(written);
     }
@@ -497,7 +500,8 @@ impl Thread {
             request.events.stamp(now);
         }
         let decisions = {
-            let mut in_group: HashSet<(OrganizationId, &[u8])> = HashSet::new();
+            let events = group.iter().map(|request| request.events.len()).sum();
+            let mut in_group = HashTable::with_capacity(events);
             let decide = |request| self.new_events(request, &mut in_group);
             group.iter().map(decide).collect::<Result<Vec<_>>>()
         };
@@ -518,29 +522,32 @@ impl Thread {
     fn new_events<'r>(
         &self,
         request: &'r Ingest,
-        in_group: &mut HashSet<(OrganizationId, &'r [u8])>,
+        in_group: &mut HashTable<ExternalId<'r>>,
     ) -> Result<Vec<Range<usize>>> {
-        let organization = request.organization;
+        let organization = request.events.organization();
         let view = View { organization, tail: &request.tail, reader: &self.0.reader };
-        // Of those with an external id: what is not known in memory, once each.
         let mut is_new = vec![true; request.events.len()];
-        let mut unknown: Vec<(usize, &[u8])> = Vec::new();
+        let mut ids: Vec<(usize, (&[u8], KeyHash))> = (0..request.events.len())
+            .filter_map(|index| Some((index, request.events.external_id(index)?)))
+            .collect();
         let sealed = {
             let tail = read(&request.tail);
-            for (index, is_new) in is_new.iter_mut().enumerate() {
-                if let Some(id) = request.events.external_id(index) {
-                    *is_new =
-                        tail.by_external_id(id).is_none() && in_group.insert((organization, id));
-                    if *is_new {
-                        unknown.push((index, id));
-                    }
-                }
-            }
+            // By itself: in a short loop the processor waits for many places of the table at once.
+            let may_be_known: Vec<bool> =
+                ids.iter().map(|(_, (_, hash))| tail.may_have_external_id(*hash)).collect();
+            let mut may_be_known = may_be_known.into_iter();
+            ids.retain(|&(index, (id, hash))| {
+                let is_known =
+                    may_be_known.next().unwrap_or(true) && tail.by_external_id(hash, id).is_some();
+                is_new[index] = !is_known && add((organization, id, hash), in_group);
+                is_new[index]
+            });
             tail.sealed()
         };
-        let ids: Vec<&[u8]> = unknown.iter().map(|(_, id)| *id).collect();
+        // What is left is not known in memory, and here but once.
+        let (places, ids): (Vec<usize>, Vec<(&[u8], KeyHash)>) = ids.into_iter().unzip();
         for place in view.sealed_external_ids(&sealed, &ids)? {
-            is_new[unknown[place].0] = false;
+            is_new[places[place]] = false;
         }
         let mut keep: Vec<Range<usize>> = Vec::new();
         for (index, is_new) in is_new.into_iter().enumerate() {
@@ -551,6 +558,21 @@ impl Thread {
             }
         }
         Ok(keep)
+    }
+}
+
+/// An external id of an organization, and its hash.
+type ExternalId<'r> = (OrganizationId, &'r [u8], KeyHash);
+
+/// Adds an external id to a table; whether it was not there.
+fn add<'r>(id: ExternalId<'r>, to: &mut HashTable<ExternalId<'r>>) -> bool {
+    let hash_of = |(.., hash): &ExternalId<'r>| hash.bits();
+    match to.entry(hash_of(&id), |other| *other == id, hash_of) {
+        Entry::Occupied(_) => false,
+        Entry::Vacant(vacant) => {
+            vacant.insert(id);
+            true
+        }
     }
 }
 

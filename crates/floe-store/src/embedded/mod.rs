@@ -445,10 +445,12 @@ impl EmbeddedStore {
                     if sequence < sealed_end {
                         return Ok(());
                     }
+                    let external_id = codec::read_event(bytes)?.external_id;
+                    let hash = external_id.map(|id| reader.dedup.hasher().hash(organization, id));
                     tails
                         .entry(organization)
                         .or_insert_with(|| OrganizationTail::new(Sealed::default()))
-                        .push(sequence, ingested_at, bytes)?;
+                        .push_all(sequence, ingested_at, std::iter::once((bytes, hash)))?;
                     next = Sequence(sequence.0 + 1);
                     last = last.max(ingested_at);
                     Ok::<(), codec::DecodeError>(())
@@ -609,18 +611,21 @@ impl EmbeddedStore {
         }
     }
 
+    fn encoded(&self, organization: OrganizationId, events: usize) -> EncodedEvents {
+        EncodedEvents::new(organization, self.0.reader.dedup.hasher(), events)
+    }
+
     fn hand_over(
         &self,
-        organization: OrganizationId,
         events: EncodedEvents,
         stamp: bool,
     ) -> impl Future<Output = Result<IngestReport>> + Send + use<> {
         let answer = if events.len() == 0 {
             Ok(None)
         } else {
-            let tail = self.tail_or_new(organization);
+            let tail = self.tail_or_new(events.organization());
             let limit = self.0.options.tail_bytes_max;
-            self.0.committer.ingest(organization, tail, events, stamp, limit).map(Some)
+            self.0.committer.ingest(tail, events, stamp, limit).map(Some)
         };
         async move {
             match answer? {
@@ -637,14 +642,14 @@ impl EventStore for EmbeddedStore {
         organization: OrganizationId,
         events: &[NewEvent<'_>],
     ) -> impl Future<Output = Result<IngestReport>> + Send + use<> {
-        let mut encoded = EncodedEvents::default();
+        let mut encoded = self.encoded(organization, events.len());
         events.iter().for_each(|event| encoded.push(event));
-        self.hand_over(organization, encoded, false)
+        self.hand_over(encoded, false)
     }
 
     async fn credit(&self, organization: OrganizationId, credit: NewCredit) -> Result<bool> {
         let NewCredit { customer, meter, units, rollover, external_id } = credit;
-        let mut encoded = EncodedEvents::default();
+        let mut encoded = self.encoded(organization, 1);
         encoded.push(&committer::credit_event(
             customer,
             meter,
@@ -653,7 +658,7 @@ impl EventStore for EmbeddedStore {
             Timestamp::MIN,
             external_id.as_deref(),
         ));
-        let report = self.hand_over(organization, encoded, true).await?;
+        let report = self.hand_over(encoded, true).await?;
         Ok(report.inserted == 1)
     }
 

@@ -4,7 +4,6 @@
 //! are in memory, in a table that is being sealed, if any, and the one that grows.
 
 use std::collections::HashMap;
-use std::hash::Hasher as _;
 use std::sync::Arc;
 
 use floe_core::{
@@ -12,11 +11,11 @@ use floe_core::{
     METER_RESET, MeterId, NewEvent, Number, Sequence, Timestamp, Value,
 };
 use hashbrown::HashTable;
-use siphasher::sip::SipHasher13;
 use uuid::Uuid;
 
 use super::chunk::{Chunk, Row};
 use super::codec::{self, DecodeError, RawEvent};
+use super::dedup::KeyHash;
 use super::segment::Segment;
 
 /// Bytes of a deduplication entry, with the table's slack.
@@ -44,7 +43,9 @@ pub(super) struct Memtable {
     active: Chunk,
     /// Number of events before those of `active`.
     active_start: u64,
-    external_ids: ExternalIds,
+    /// Hash of an external id, and the event's number. Exact, since a hit is followed by a
+    /// comparison of the stored id.
+    external_ids: HashTable<(KeyHash, u64)>,
     first_user_event_at: HashMap<CustomerRef<'static>, Timestamp>,
     /// By code of a customer in the active chunk: what is known to be in `first_user_event_at`.
     active_first_user_event_at: Vec<Option<Timestamp>>,
@@ -149,24 +150,6 @@ impl Ledger {
     }
 }
 
-/// External ids to events: exact, since a hit of the hash is followed by a comparison of the
-/// stored key.
-#[derive(Debug)]
-struct ExternalIds {
-    /// Hash and event number.
-    table: HashTable<(u64, u64)>,
-    /// Random, so that nobody can choose ids that collide.
-    key: [u8; 16],
-}
-
-impl ExternalIds {
-    fn hash(&self, external_id: &[u8]) -> u64 {
-        let mut hasher = SipHasher13::new_with_key(&self.key);
-        hasher.write(external_id);
-        hasher.finish()
-    }
-}
-
 /// A row and the chunk that it is in.
 pub(super) type Located<'t> = (&'t Chunk, Row);
 
@@ -178,7 +161,7 @@ impl Memtable {
             chunk_starts: Vec::new(),
             active: Chunk::default(),
             active_start: first,
-            external_ids: ExternalIds { table: HashTable::new(), key: *Uuid::new_v4().as_bytes() },
+            external_ids: HashTable::new(),
             first_user_event_at: HashMap::new(),
             active_first_user_event_at: Vec::new(),
             children_by_text: HashMap::new(),
@@ -202,7 +185,8 @@ impl Memtable {
         self.active.bytes() + self.other_bytes
     }
 
-    /// Appends an event; returns the code of its name in the active chunk.
+    /// Appends all of an event but its external id's entry; returns the code of its name in the
+    /// active chunk.
     fn push(
         &mut self,
         sequence: Sequence,
@@ -212,11 +196,6 @@ impl Memtable {
         let parent = event.parent_id.map(codec::checked_text).transpose()?;
         let number = self.end();
         let codes = self.active.push(sequence, ingested_at, event)?;
-        if let Some(external_id) = event.external_id {
-            let hash = self.external_ids.hash(external_id);
-            self.external_ids.table.insert_unique(hash, (hash, number), |(hash, _)| *hash);
-            self.other_bytes += EXTERNAL_ID_ENTRY_BYTES;
-        }
         if let Some(parent) = parent {
             self.children_by_text.entry(parent.into()).or_default().push(number);
             self.other_bytes += parent.len() + 64;
@@ -229,6 +208,16 @@ impl Memtable {
             self.note_user_event(event.timestamp, codes.customer);
         }
         Ok(codes.name)
+    }
+
+    /// Makes events known by their external ids.
+    fn add_external_ids(&mut self, external_ids: &[(KeyHash, u64)]) {
+        let hash_of = |(hash, _): &(KeyHash, u64)| hash.bits();
+        self.external_ids.reserve(external_ids.len(), hash_of);
+        self.other_bytes += external_ids.len() * EXTERNAL_ID_ENTRY_BYTES;
+        for entry in external_ids {
+            self.external_ids.insert_unique(hash_of(entry), *entry, hash_of);
+        }
     }
 
     fn note_user_event(&mut self, timestamp: Timestamp, code: u32) {
@@ -289,18 +278,18 @@ impl Memtable {
         Some((self.chunks.get(index)?, row_of(number - self.chunk_starts.get(index)?)))
     }
 
-    fn by_external_id(&self, external_id: &[u8]) -> Option<u64> {
-        if self.external_ids.table.is_empty() {
-            return None;
-        }
-        let hash = self.external_ids.hash(external_id);
-        let found = self.external_ids.table.find(hash, |&(stored, number)| {
+    fn by_external_id(&self, hash: KeyHash, external_id: &[u8]) -> Option<u64> {
+        let found = self.external_ids.find(hash.bits(), |&(stored, number)| {
             stored == hash
                 && self.locate(number).is_some_and(|(chunk, row)| {
                     chunk.external_id(row).is_some_and(|text| text.as_bytes() == external_id)
                 })
         });
         found.map(|&(_, number)| number)
+    }
+
+    fn may_have_external_id(&self, hash: KeyHash) -> bool {
+        self.external_ids.find(hash.bits(), |&(stored, _)| stored == hash).is_some()
     }
 
     fn by_sequence(&self, sequence: Sequence) -> Option<u64> {
@@ -335,8 +324,33 @@ impl OrganizationTail {
         sealing + self.growing.bytes()
     }
 
-    /// Appends an encoded event. If it cannot be decoded, nothing is appended.
-    pub(super) fn push(
+    /// Appends encoded events, with the hashes of their external ids, under sequence numbers from
+    /// `first` on.
+    ///
+    /// # Errors
+    ///
+    /// That of the last event that cannot be decoded; all others are appended.
+    pub(super) fn push_all<'e>(
+        &mut self,
+        first: Sequence,
+        ingested_at: Timestamp,
+        events: impl Iterator<Item = (&'e [u8], Option<KeyHash>)>,
+    ) -> Result<(), DecodeError> {
+        let mut result = Ok(());
+        let mut external_ids = Vec::new();
+        for (sequence, (encoded, hash)) in (first.0..).zip(events) {
+            let number = self.growing.end();
+            match self.push(Sequence(sequence), ingested_at, encoded) {
+                Ok(()) => external_ids.extend(hash.map(|hash| (hash, number))),
+                Err(error) => result = Err(error),
+            }
+        }
+        // By themselves: in a short loop the processor waits for many places of the table at once.
+        self.growing.add_external_ids(&external_ids);
+        result
+    }
+
+    fn push(
         &mut self,
         sequence: Sequence,
         ingested_at: Timestamp,
@@ -481,11 +495,15 @@ impl OrganizationTail {
             .or_else(|| self.sealing.as_ref().and_then(|sealing| sealing.locate(number)))
     }
 
-    /// The number of the event in memory with an external id.
-    pub(super) fn by_external_id(&self, external_id: &[u8]) -> Option<u64> {
-        self.growing
-            .by_external_id(external_id)
-            .or_else(|| self.sealing.as_ref().and_then(|of| of.by_external_id(external_id)))
+    /// The number of the event in memory with an external id, which has this hash.
+    pub(super) fn by_external_id(&self, hash: KeyHash, external_id: &[u8]) -> Option<u64> {
+        self.memtables().find_map(|of| of.by_external_id(hash, external_id))
+    }
+
+    /// Whether there may be an event in memory with an external id of this hash. One place of a table
+    /// is looked at, unless there is.
+    pub(super) fn may_have_external_id(&self, hash: KeyHash) -> bool {
+        self.memtables().any(|of| of.may_have_external_id(hash))
     }
 
     /// The number of the event in memory with a sequence number.

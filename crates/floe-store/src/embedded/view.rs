@@ -225,22 +225,27 @@ impl View<'_> {
 
     /// The number of the event with an external id.
     pub(super) fn by_external_id(&self, external_id: &str) -> Result<Option<u64>> {
+        let hash = self.reader.dedup.hasher().hash(self.organization, external_id.as_bytes());
         let sealed = {
             let tail = read(self.tail);
-            if let Some(number) = tail.by_external_id(external_id.as_bytes()) {
+            if let Some(number) = tail.by_external_id(hash, external_id.as_bytes()) {
                 return Ok(Some(number));
             }
             tail.sealed()
         };
-        self.sealed_by_external_id(&sealed, external_id)
+        self.sealed_by_external_id(&sealed, hash, external_id)
     }
 
-    /// The number of the event in segments with an external id.
-    fn sealed_by_external_id(&self, sealed: &Sealed, external_id: &str) -> Result<Option<u64>> {
+    /// The number of the event in segments with an external id, which has this hash.
+    fn sealed_by_external_id(
+        &self,
+        sealed: &Sealed,
+        hash: KeyHash,
+        external_id: &str,
+    ) -> Result<Option<u64>> {
         if sealed.segments.is_empty() {
             return Ok(None);
         }
-        let hash = self.reader.dedup.hasher().hash(self.organization, external_id.as_bytes());
         let candidates = self.reader.dedup.candidates(hash, &self.reader.blocks);
         for sequence in candidates.or_else(|error| {
             self.reader.rebuild_external_ids(&error)?;
@@ -253,18 +258,17 @@ impl View<'_> {
         Ok(None)
     }
 
-    /// Which of these external ids are those of events in segments, by their places.
+    /// Which of these external ids, with their hashes, are those of events in segments, by their
+    /// places.
     pub(super) fn sealed_external_ids(
         &self,
         sealed: &Sealed,
-        external_ids: &[&[u8]],
+        external_ids: &[(&[u8], KeyHash)],
     ) -> Result<Vec<usize>> {
         if sealed.segments.is_empty() {
             return Ok(Vec::new());
         }
-        let hasher = self.reader.dedup.hasher();
-        let hashes: Vec<KeyHash> =
-            external_ids.iter().map(|id| hasher.hash(self.organization, id)).collect();
+        let hashes: Vec<KeyHash> = external_ids.iter().map(|(_, hash)| *hash).collect();
         let candidates = self.reader.dedup.candidates_of_all(&hashes, &self.reader.blocks);
         let candidates = candidates.or_else(|error| {
             self.reader.rebuild_external_ids(&error)?;
@@ -274,7 +278,7 @@ impl View<'_> {
         let mut known = Vec::new();
         for (place, sequence) in candidates {
             // Encoded by us, so it is UTF-8.
-            let text = external_ids.get(place).and_then(|id| str::from_utf8(id).ok());
+            let text = external_ids.get(place).and_then(|(id, _)| str::from_utf8(id).ok());
             let text = text.unwrap_or_default();
             if self.has_external_id(sealed, sequence, text)?.is_some() {
                 known.push(place);

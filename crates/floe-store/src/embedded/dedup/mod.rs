@@ -51,6 +51,13 @@ const STOP_ENTRIES: u64 = 1 << 16;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct KeyHash(u64);
 
+impl KeyHash {
+    /// For tables in memory.
+    pub(super) fn bits(self) -> u64 {
+        self.0
+    }
+}
+
 /// Hashes keys. The hash key is secret, so that nobody who chooses external ids can choose ones
 /// that collide.
 #[derive(Clone)]
