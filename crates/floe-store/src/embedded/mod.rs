@@ -263,7 +263,9 @@ fn open_manifest(
     if let Some(fault) = manifest.fault() {
         return Err(StoreError::Open(format!("the manifest contradicts itself: {fault}")));
     }
-    catalog.set_folder_value(FolderKey::HasManifest, &[1])?;
+    if catalog.folder_value(FolderKey::HasManifest)?.is_none() {
+        catalog.set_folder_value(FolderKey::HasManifest, &[1])?;
+    }
     maintain::remove_leftovers(fs, folder, &manifest)
         .map_err(|error| open_failed(&folder.join("segments"), &error))?;
     Ok(manifest)

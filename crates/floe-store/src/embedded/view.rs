@@ -653,7 +653,7 @@ impl Selected<'_> {
 }
 
 /// Pages of a row group that are read one by one; if more of them have rows, it is read whole.
-const PAGES_APART_MAX: usize = 4;
+const PAGES_APART_MAX: usize = 24;
 
 fn number_of(sealed: &Sealed, sequence: Sequence) -> Result<Option<u64>> {
     let before = |segment: &Arc<Segment>| segment.meta.last_sequence < sequence.0;
