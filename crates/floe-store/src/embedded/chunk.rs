@@ -490,6 +490,11 @@ impl Chunk {
         self.timestamps[row as usize]
     }
 
+    /// The event timestamps of all rows in microseconds.
+    pub(super) fn all_micros(&self) -> &[i64] {
+        &self.timestamps
+    }
+
     /// A row's time of ingestion.
     pub(super) fn ingested_at(&self, row: Row) -> Timestamp {
         Timestamp::from_micros(self.ingested_at[row as usize]).unwrap_or(Timestamp::MAX)

@@ -8,10 +8,12 @@ mod chunk;
 mod codec;
 mod committer;
 mod dedup;
+mod derived;
 pub mod fs;
 pub mod journal;
 mod maintain;
 mod manifest;
+mod quantities;
 mod query;
 mod rows;
 mod segment;
@@ -20,6 +22,7 @@ mod segment_index;
 pub mod sim;
 mod stats;
 mod tail;
+mod units;
 mod verify;
 mod view;
 
@@ -45,6 +48,7 @@ use self::catalog::{EmbeddedCatalog, FolderKey};
 use self::codec::EncodedEvents;
 use self::committer::{Committer, Parts, Shared};
 use self::dedup::{DedupIndex, KeyHasher, OpenedIndex};
+use self::derived::Derived;
 use self::fs::{Fs, RealFs};
 use self::journal::{Journal, JournalIdentity, JournalOptions, KnownFiles};
 use self::maintain::{Maintainer, Maintenance, SealOptions, segment_path};
@@ -83,6 +87,8 @@ pub struct EmbeddedOptions {
     /// Otherwise the committer does them, and the order of all writes follows from that of the
     /// requests: for simulations.
     pub background: bool,
+    /// Bytes of memory for what meters count in each quarter of an hour.
+    pub rollup_bytes_max: usize,
     /// The disk.
     pub fs: Arc<dyn Fs>,
     /// The present, UTC.
@@ -99,6 +105,7 @@ impl Default for EmbeddedOptions {
             cache_bytes_max: 64 << 20,
             journal_file_bytes: JournalOptions::default().file_bytes,
             background: true,
+            rollup_bytes_max: 32 << 20,
             fs: Arc::new(RealFs),
             clock: system_time,
         }
@@ -407,6 +414,7 @@ impl EmbeddedStore {
             shared_columns: Arc::new(SharedColumns::new(options.cache_bytes_max / 4)),
             blocks: BlockCache::new(options.cache_bytes_max / 4),
             parents: ParentHasher::new(parent_key(&folder_id)),
+            derived: Derived::new(Arc::clone(&options.fs), cache.clone(), options.rollup_bytes_max),
             fs: Arc::clone(&options.fs),
             folder: folder.to_owned(),
             tails: Arc::default(),
@@ -682,7 +690,7 @@ impl EventStore for EmbeddedStore {
     ) -> Result<MeterQuantities> {
         self.blocking(move |store| {
             let directory = store.0.catalog.directory(organization);
-            store.view(organization, |view| query::quantities(view, &query, &directory))
+            store.view(organization, |view| quantities::quantities(view, &query, &directory))
         })
         .await
     }

@@ -8,10 +8,9 @@ use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::ops::ControlFlow;
 
 use floe_core::{
-    Accumulator, Aggregation, Credit, Customer, CustomerDirectory, CustomerKey, CustomerMeterUnits,
-    CustomerRef, CustomerSelection, CustomerSlot, EVERYBODY, EventId, EventSource, Filter,
-    FilterClause, Measure, MetadataCondition, Meter, MeterQuantities, Number, Property,
-    QuantityAccumulator, QuantityQuery, Sequence, Series, Timestamp, Value, is_credit_or_reset,
+    Accumulator, Aggregation, Credit, Customer, CustomerMeterUnits, CustomerRef, CustomerSelection,
+    EventId, EventSource, Filter, FilterClause, Measure, MetadataCondition, Meter, Number,
+    Property, Sequence, Timestamp, Value, is_credit_or_reset,
 };
 
 use super::chunk::Row;
@@ -24,21 +23,21 @@ use crate::port::{
 };
 
 /// Whether events of a source and name can match.
-type NameTest<'q> = &'q dyn Fn(EventSource, &str) -> bool;
+pub(super) type NameTest<'q> = &'q dyn Fn(EventSource, &str) -> bool;
 
 /// Which events a question is about, besides their customers and times.
 #[derive(Clone, Copy)]
-struct Condition<'q> {
+pub(super) struct Condition<'q> {
     /// Whether events of this source and name can match; all can if absent.
-    name: Option<NameTest<'q>>,
-    metadata: &'q [MetadataCondition],
-    filters: &'q [&'q Filter],
+    pub(super) name: Option<NameTest<'q>>,
+    pub(super) metadata: &'q [MetadataCondition],
+    pub(super) filters: &'q [&'q Filter],
     /// Only what this does not leave out.
-    aggregation: Option<&'q Aggregation>,
+    pub(super) aggregation: Option<&'q Aggregation>,
 }
 
 /// A [`Condition`] made ready for one rows.
-struct RowsPlan<'q> {
+pub(super) struct RowsPlan<'q> {
     condition: Condition<'q>,
     /// By code of a name, if names matter.
     names: Option<Vec<bool>>,
@@ -53,7 +52,7 @@ struct ShapePlan<'q> {
 }
 
 impl<'q> RowsPlan<'q> {
-    fn new(condition: Condition<'q>, rows: Rows<'_>) -> Self {
+    pub(super) fn new(condition: Condition<'q>, rows: Rows<'_>) -> Self {
         Self {
             condition,
             names: condition
@@ -64,7 +63,7 @@ impl<'q> RowsPlan<'q> {
     }
 
     /// Calls `found` with every matching row and what it contributes to the aggregation.
-    fn each_match<'c>(
+    pub(super) fn each_match<'c>(
         &self,
         rows: Rows<'c>,
         selected: Selected<'_>,
@@ -158,85 +157,9 @@ fn clause_holds(rows: Rows<'_>, row: Row, slot: Option<&Slot>, clause: &FilterCl
     }
 }
 
-fn is_usage(source: EventSource, name: &str) -> bool {
+/// Whether quantities count events of this source and name.
+pub(super) fn is_usage(source: EventSource, name: &str) -> bool {
     !is_credit_or_reset(source, name)
-}
-
-/// Finds the bucket of instants that mostly ascend: the last one found is tried first.
-struct BucketFinder<'s> {
-    series: &'s Series,
-    from: i64,
-    until: i64,
-    bucket: Option<usize>,
-}
-
-impl<'s> BucketFinder<'s> {
-    fn new(series: &'s Series) -> Self {
-        Self { series, from: 0, until: 0, bucket: None }
-    }
-
-    fn find(&mut self, micros: i64) -> Option<usize> {
-        if micros < self.from || micros >= self.until {
-            let edges = self.series.edges();
-            let after = edges.partition_point(|&edge| edge <= micros);
-            self.from = after.checked_sub(1).map_or(i64::MIN, |before| edges[before]);
-            self.until = edges.get(after).copied().unwrap_or(i64::MAX);
-            self.bucket = after
-                .checked_sub(1)
-                .and_then(|before| self.series.slots()[before])
-                .map(|bucket| bucket as usize);
-        }
-        self.bucket
-    }
-}
-
-/// The quantities of a meter.
-pub(super) fn quantities(
-    view: Option<View<'_>>,
-    query: &QuantityQuery,
-    directory: &impl CustomerDirectory,
-) -> Result<MeterQuantities> {
-    let series = query.series();
-    let mut accumulator = QuantityAccumulator::new(
-        query.aggregation.function(),
-        query.customer_aggregation,
-        series.bucket_count(),
-    );
-    let condition = Condition {
-        name: Some(&is_usage),
-        metadata: &query.metadata,
-        filters: &[&query.filter],
-        aggregation: Some(&query.aggregation),
-    };
-    let covered = match (series.edges().first(), series.edges().last()) {
-        (Some(&first), Some(&last)) => first..last,
-        _ => 0..0,
-    };
-    let mut finder = BucketFinder::new(&series);
-    let visit = |(): &mut (), _, rows: Rows<'_>, selected: Selected<'_>| {
-        let mut slots: Vec<Option<CustomerSlot>> = Vec::new();
-        if accumulator.is_per_customer() {
-            slots.resize(rows.customers().len(), None);
-        }
-        RowsPlan::new(condition, rows).each_match(rows, selected, |row, measure| {
-            let Some(bucket) = finder.find(rows.micros(row)) else { return };
-            let customer = if accumulator.is_per_customer() {
-                let code = rows.customer_code_of(row) as usize;
-                *slots[code].get_or_insert_with(|| {
-                    accumulator.slot(CustomerKey::of(&rows.customers()[code], directory))
-                })
-            } else {
-                EVERYBODY
-            };
-            accumulator.add(bucket, customer, &measure);
-        });
-        ControlFlow::Continue(())
-    };
-    if let Some(view) = view {
-        let scan = Scan { between: covered, customers: query.customers.as_ref(), order: None };
-        view.scan(&scan, |_| (), |(), _| true, visit)?;
-    }
-    Ok(accumulator.finish(&series))
 }
 
 /// Whether any event, credit or reset counts on a meter: then its definition is locked

@@ -122,6 +122,14 @@ impl<'r> Rows<'r> {
         }
     }
 
+    /// The event timestamps of all rows in microseconds; none if they cannot be read.
+    pub(super) fn all_micros(self) -> &'r [i64] {
+        match self {
+            Self::Tail(chunk) => chunk.all_micros(),
+            Self::Sealed(batch) => batch.all_micros(),
+        }
+    }
+
     /// A row's event timestamp.
     pub(super) fn timestamp(self, row: Row) -> Timestamp {
         Timestamp::from_micros(self.micros(row)).unwrap_or(Timestamp::MAX)

@@ -14,6 +14,7 @@ use floe_core::{CustomerSelection, EventId, IdCipher, OrganizationId, Sequence, 
 use super::blocks::{BlockCache, BlockError};
 use super::chunk::{Chunk, Row};
 use super::dedup::{DedupIndex, KeyHash, RunBuilder};
+use super::derived::Derived;
 use super::fs::Fs;
 use super::rows::Rows;
 use super::segment::{Batch, PAGE_ROWS, RowGroup, Segment, SegmentError, SharedColumns};
@@ -43,6 +44,8 @@ pub(super) struct SealedReader {
     /// Parts of derived files that were read lately.
     pub(super) blocks: BlockCache,
     pub(super) parents: ParentHasher,
+    /// What meters count, computed before.
+    pub(super) derived: Derived,
     pub(super) fs: Arc<dyn Fs>,
     /// The data folder.
     pub(super) folder: PathBuf,
@@ -573,7 +576,7 @@ impl View<'_> {
     }
 
     /// Visits some rows of a row group: page by page if few of its pages have any.
-    fn visit_some(
+    pub(super) fn visit_some(
         &self,
         segment: &Arc<Segment>,
         group: usize,
@@ -598,7 +601,11 @@ impl View<'_> {
     }
 
     /// The rows of customers in a segment, ascending.
-    fn rows_in(&self, segment: &Arc<Segment>, customers: &CustomerSelection) -> Result<Vec<Row>> {
+    pub(super) fn rows_in(
+        &self,
+        segment: &Arc<Segment>,
+        customers: &CustomerSelection,
+    ) -> Result<Vec<Row>> {
         let mut rows = self.reader.with_index(segment, |index, cache| {
             let mut rows = Vec::new();
             for customer in customers.references() {

@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -108,6 +109,25 @@ impl Subject {
         self.store = open_with(self.folder.path(), self.options.clone());
     }
 
+    /// Opens the folder again after doing something to its derived files, whose paths are given.
+    fn reopen_after(&mut self, harm: impl Fn(&Path)) {
+        self.store.close();
+        let other = folder();
+        self.store = open(other.path());
+        let mut folders = vec![self.folder.path().join("cache")];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    harm(&path);
+                }
+            }
+        }
+        self.store = open_with(self.folder.path(), self.options.clone());
+    }
+
     fn select(&self, customers: &Customers, for_lists: bool) -> Option<CustomerSelection> {
         let (numbers, external_ids) = customers.as_ref()?;
         let id = |number: &usize| {
@@ -148,6 +168,13 @@ fn assert_same_bits(got: &MeterQuantities, want: &MeterQuantities) {
         (answer.quantities.iter().map(point).collect::<Vec<_>>(), answer.total.to_bits())
     };
     assert_eq!(bits(got), bits(want), "{got:?} is not {want:?}");
+}
+
+fn flip_a_bit(file: &Path, seed: u64) {
+    let mut bytes = std::fs::read(file).unwrap();
+    let bit = (seed % (8 * bytes.len() as u64)) as usize;
+    bytes[bit / 8] ^= 1 << (bit % 8);
+    std::fs::write(file, bytes).unwrap();
 }
 
 fn lengths() -> impl Strategy<Value = Vec<usize>> {
@@ -194,10 +221,24 @@ proptest! {
             assert_same_bits(&one.quantities(query, customers), defined);
             assert_same_bits(&other.quantities(query, customers), defined);
         }
+        let asked = |subject: &Subject| {
+            for ((query, customers), defined) in queries.iter().zip(&defined) {
+                assert_same_bits(&subject.quantities(query, customers), defined);
+            }
+        };
+        // From what was derived, then from its files, then from what was derived again.
+        asked(&one);
+        asked(&other);
         one.reopen();
-        for ((query, customers), defined) in queries.iter().zip(&defined) {
-            assert_same_bits(&one.quantities(query, customers), defined);
-        }
+        asked(&one);
+        wait(one.store.seal()).unwrap();
+        asked(&one);
+        one.reopen_after(|file| flip_a_bit(file, order));
+        asked(&one);
+        asked(&one);
+        one.reopen_after(|file| std::fs::remove_file(file).unwrap());
+        asked(&one);
+        asked(&one);
     }
 
     #[test]

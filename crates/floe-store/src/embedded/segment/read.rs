@@ -357,6 +357,14 @@ impl Batch {
         self.column(TIMESTAMP).instant(row as usize)
     }
 
+    /// The event timestamps of all rows in microseconds; none if they cannot be read.
+    pub(in super::super) fn all_micros(&self) -> &[i64] {
+        match self.column(TIMESTAMP) {
+            Column::Instant(values) => values.values(),
+            _ => &[],
+        }
+    }
+
     /// A row's time of ingestion in microseconds.
     pub(in super::super) fn ingested_micros(&self, row: Row) -> i64 {
         self.column(INGESTED_AT).instant(row as usize)

@@ -1,0 +1,114 @@
+//! An organization's events by the units that they are kept in: what is computed once is computed
+//! for a unit, and others are scanned.
+
+use std::ops::{ControlFlow, Range};
+use std::sync::Arc;
+
+use floe_core::CustomerSelection;
+
+use super::chunk::{Chunk, Row};
+use super::rows::Rows;
+use super::segment::{Batch, Segment};
+use super::tail::OrganizationTail;
+use super::view::{Selected, View, read, unreadable};
+use crate::port::Result;
+
+/// Events that are kept together; of chunks, with the number of the events before them.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Unit<'u> {
+    /// In memory, while others may come: the organization's lock is held.
+    Growing(u64, &'u Chunk),
+    /// In memory, and no longer written to.
+    Frozen(u64, &'u Chunk),
+    /// In a segment.
+    Segment(&'u Arc<Segment>),
+}
+
+impl View<'_> {
+    /// Visits the units that may have events in a range of event timestamps (in microseconds):
+    /// those that grow first, under the lock that `prepare` ran under, so that the two see the same
+    /// events; segments last, the newest first.
+    pub(super) fn units<T>(
+        &self,
+        between: &Range<i64>,
+        prepare: impl FnOnce(&OrganizationTail) -> T,
+        mut visit: impl FnMut(&mut T, Unit<'_>) -> Result<()>,
+    ) -> Result<T> {
+        let overlaps = |range: Option<(i64, i64)>| {
+            range.is_some_and(|(first, last)| first < between.end && last >= between.start)
+        };
+        let (mut state, frozen, sealing, sealed) = {
+            let tail = read(self.tail);
+            let mut state = prepare(&tail);
+            let (start, active) = tail.active();
+            if overlaps(active.timestamp_range()) {
+                visit(&mut state, Unit::Growing(start, active))?;
+            }
+            (state, tail.frozen(), tail.sealing(), tail.sealed())
+        };
+        let (mut start, chunks) = frozen;
+        for chunk in chunks.iter() {
+            if overlaps(chunk.timestamp_range()) {
+                visit(&mut state, Unit::Frozen(start, chunk))?;
+            }
+            start += chunk.len() as u64;
+        }
+        for (start, chunk) in sealing.iter().flat_map(|sealing| sealing.chunks()) {
+            if overlaps(chunk.timestamp_range()) {
+                visit(&mut state, Unit::Frozen(start, chunk))?;
+            }
+        }
+        for segment in sealed.segments.iter().rev() {
+            if overlaps(Some((segment.meta.first_micros, segment.meta.last_micros))) {
+                visit(&mut state, Unit::Segment(segment))?;
+            }
+        }
+        Ok(state)
+    }
+
+    /// Visits those events of a unit that may lie in a range of event timestamps and are of these
+    /// customers.
+    pub(super) fn scan_unit(
+        &self,
+        unit: Unit<'_>,
+        between: &Range<i64>,
+        customers: Option<&CustomerSelection>,
+        mut visit: impl FnMut(Rows<'_>, Selected<'_>),
+    ) -> Result<()> {
+        let segment = match unit {
+            Unit::Segment(segment) => segment,
+            Unit::Growing(_, chunk) | Unit::Frozen(_, chunk) => {
+                match customers {
+                    None => visit(Rows::Tail(chunk), Selected::All),
+                    Some(customers) => {
+                        let references = customers.references();
+                        let rows: Vec<Row> =
+                            references.flat_map(|of| chunk.rows_of(&of)).copied().collect();
+                        visit(Rows::Tail(chunk), Selected::These(&rows));
+                    }
+                }
+                return Ok(());
+            }
+        };
+        let rows = customers.map(|customers| self.rows_in(segment, customers)).transpose()?;
+        for (index, group) in segment.row_groups().iter().enumerate() {
+            if group.micros.0 >= between.end || group.micros.1 < between.start {
+                continue;
+            }
+            let mut visit = |batch: &Batch, selected: Selected<'_>| {
+                visit(Rows::Sealed(batch), selected);
+                batch.check().map_err(unreadable)?;
+                Ok(ControlFlow::Continue(()))
+            };
+            match &rows {
+                None => visit(&Batch::of_group(segment, index), Selected::All)?,
+                Some(rows) => {
+                    let from = rows.partition_point(|&row| row < group.start);
+                    let to = rows.partition_point(|&row| row < group.start + group.rows);
+                    self.visit_some(segment, index, &rows[from..to], &mut visit)?
+                }
+            };
+        }
+        Ok(())
+    }
+}
