@@ -196,6 +196,14 @@ impl Accumulator {
         }
     }
 
+    /// Adds so many events, of which nothing but that they are there matters: to a count, or as
+    /// without a value.
+    pub fn add_events(&mut self, events: u64) {
+        if let Self::Count(count) = self {
+            *count += events;
+        }
+    }
+
     /// Adds as many events as there are mantissas, each with the number `mantissa / 10^scale`: what
     /// adding one after the other does, only faster. Of `unique` they count as without a value.
     pub fn add_numbers<M: Mantissa>(&mut self, mantissas: &[M], scale: u32) {

@@ -253,6 +253,12 @@ impl QuantityAccumulator {
         Self { function, cells, customers, values, text }
     }
 
+    /// The function of the aggregation.
+    #[must_use]
+    pub fn function(&self) -> AggregationFunction {
+        self.function
+    }
+
     /// Whether customers are told apart; if not, every slot is [`EVERYBODY`].
     #[must_use]
     pub fn is_per_customer(&self) -> bool {

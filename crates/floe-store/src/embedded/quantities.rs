@@ -13,6 +13,7 @@ use floe_core::{
 use super::derived::{self, Definition, Work};
 use super::query::{Condition, RowsPlan, is_usage};
 use super::rows::Rows;
+use super::segment::Batch;
 use super::units::Unit;
 use super::view::{Selected, View, read};
 use crate::port::Result;
@@ -87,7 +88,10 @@ pub(super) fn quantities(
                 return Ok(());
             }
             view.scan_unit(unit, &between, query.customers.as_ref(), |rows, selected| {
-                answer.add_rows(rows, selected);
+                match (rows, selected) {
+                    (Rows::Sealed(batch), Selected::All) => answer.add_batch(batch),
+                    _ => answer.add_rows(rows, selected),
+                }
             })
         },
     )?;
@@ -109,6 +113,28 @@ impl<D: CustomerDirectory> Answer<'_, D> {
             (Some(&first), Some(&last)) => first..last,
             _ => 0..0,
         }
+    }
+
+    /// Adds rows column by column.
+    fn add_batch(&mut self, batch: &Batch) {
+        let Self { query, directory, series, accumulator } = self;
+        let mut finder = BucketFinder::new(series);
+        let mut slots: Vec<Option<CustomerSlot>> = Vec::new();
+        if accumulator.is_per_customer() {
+            slots.resize(batch.customers().len(), None);
+        }
+        let micros = batch.all_micros();
+        derived::asked_for(query, batch).add_to(accumulator, |row, accumulator| {
+            let bucket = finder.find(*micros.get(row as usize)?)?;
+            if slots.is_empty() {
+                return Some((bucket, EVERYBODY));
+            }
+            let code = batch.customer_code_of(row) as usize;
+            let slot = *slots[code].get_or_insert_with(|| {
+                accumulator.slot(CustomerKey::of(&batch.customers()[code], *directory))
+            });
+            Some((bucket, slot))
+        });
     }
 
     /// Adds rows one by one.

@@ -1,18 +1,23 @@
 //! Which rows a definition counts, and what they contribute, as columns.
 
-use floe_core::{AggregationFunction, Measure};
+use floe_core::{
+    Accumulator, AggregationFunction, CustomerSlot, Measure, QuantityAccumulator, QuantityQuery,
+};
 
 use super::Definition;
+use super::columns::by_column;
 use super::numbers::Numbers;
+use super::rollup::distinct;
 use super::texts::TextCodes;
 use crate::embedded::chunk::Row;
 use crate::embedded::query::{Condition, RowsPlan, is_usage};
 use crate::embedded::rows::Rows;
+use crate::embedded::segment::Batch;
 use crate::embedded::view::Selected;
 
 /// The rows that a definition counts, with what they contribute.
 #[derive(Debug, Default)]
-pub(super) struct Matches {
+pub(in super::super) struct Matches {
     /// Ascending.
     pub(super) rows: Vec<Row>,
     pub(super) contributions: Contributions,
@@ -20,7 +25,7 @@ pub(super) struct Matches {
 
 /// What rows contribute, in their order.
 #[derive(Debug, Default)]
-pub(super) enum Contributions {
+pub(in super::super) enum Contributions {
     /// Themselves: they are counted.
     #[default]
     Events,
@@ -33,13 +38,56 @@ pub(super) enum Contributions {
 /// Codes of the values of rows, [`NO_VALUE`] where there is none; a value's code is one more than
 /// that of its canonical text.
 #[derive(Debug, Default)]
-pub(super) struct Values {
+pub(in super::super) struct Values {
     pub(super) codes: Vec<u32>,
     pub(super) texts: TextCodes,
 }
 
 /// The code of rows that are there without a value.
 pub(super) const NO_VALUE: u32 = 0;
+
+impl Matches {
+    /// Adds matches to the buckets and customers that `place` gives for their rows, if any.
+    pub(in super::super) fn add_to(
+        &self,
+        accumulator: &mut QuantityAccumulator,
+        mut place: impl FnMut(Row, &mut QuantityAccumulator) -> Option<(usize, CustomerSlot)>,
+    ) {
+        let function = accumulator.function();
+        let mut of_codes = Vec::new();
+        if let Contributions::Values(values) = &self.contributions {
+            of_codes.resize(values.texts.texts().len(), None);
+        }
+        let mut from = 0;
+        let mut here = self.rows.first().and_then(|&row| place(row, accumulator));
+        while from < self.rows.len() {
+            // Rows of one bucket and customer often stand together.
+            let (mut to, mut next) = (from + 1, None);
+            while let Some(&row) = self.rows.get(to) {
+                next = place(row, accumulator);
+                if next != here {
+                    break;
+                }
+                to += 1;
+            }
+            if let Some((bucket, customer)) = here {
+                let mut part = Accumulator::new(function);
+                match &self.contributions {
+                    Contributions::Events => part.add_events((to - from) as u64),
+                    Contributions::Numbers(numbers) => numbers.add_to(from..to, &mut part),
+                    Contributions::Values(values) => {
+                        let codes = &values.codes[from..to];
+                        let texts = values.texts.texts();
+                        let values = distinct(codes, &mut of_codes, texts, accumulator);
+                        accumulator.cell(bucket, customer).add_values(values);
+                    }
+                }
+                accumulator.cell(bucket, customer).merge(&part);
+            }
+            (from, here) = (to, next);
+        }
+    }
+}
 
 impl Contributions {
     pub(super) fn new(function: AggregationFunction) -> Self {
@@ -83,4 +131,14 @@ pub(super) fn by_row(definition: &Definition, rows: Rows<'_>) -> Matches {
         }
     });
     matches
+}
+
+/// The same by columns, for events in a segment.
+pub(super) fn of_batch(definition: &Definition, batch: &Batch) -> Matches {
+    by_column(&definition.filter, &definition.aggregation, &[], batch)
+}
+
+/// The rows of a batch that a question is about, whoever's they are.
+pub(in super::super) fn asked_for(query: &QuantityQuery, batch: &Batch) -> Matches {
+    by_column(&query.filter, &query.aggregation, &query.metadata, batch)
 }

@@ -10,6 +10,7 @@
 mod build;
 mod bytes;
 mod cache;
+mod columns;
 mod definition;
 mod matches;
 mod numbers;
@@ -27,6 +28,7 @@ use self::bytes::{contradicts_itself, put_text, put_u32};
 use self::cache::{RollupCache, Unit};
 pub(super) use self::definition::Definition;
 use self::definition::Key;
+pub(super) use self::matches::asked_for;
 pub(super) use self::rollup::Rollup;
 use self::rollup::RollupBuilder;
 use super::blocks::{self, BlockError, BlockFile, BlockWriter, Durability};
@@ -152,8 +154,7 @@ impl Derived {
         let rows = usize::try_from(segment.meta.rows).unwrap_or(usize::MAX);
         let new = || RollupBuilder::new(definition.aggregation.function(), rows);
         let parts = build::each_group(segment, work, new, |builder, _, batch| {
-            let rows = Rows::Sealed(batch);
-            builder.add(rows.all_micros(), &matches::by_row(definition, rows));
+            builder.add(batch.all_micros(), &matches::of_batch(definition, batch));
         });
         let mut whole = new();
         parts.map_err(|error| unreadable(&error))?.into_iter().for_each(|part| whole.merge(part));

@@ -29,7 +29,7 @@ pub(super) const FIXED_COLUMNS: [&str; 12] = [
 /// What a column of metadata holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Kind {
+pub(in super::super) enum Kind {
     /// `true` where there is a JSON null.
     Null,
     /// `true` where there is an object without keys.

@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex};
 
 use arrow_array::{ArrayRef, Int64Array, RecordBatchReader as _};
 use arrow_schema::DataType;
-use floe_core::{Sequence, Timestamp};
+use floe_core::{EventSource, Sequence, Timestamp};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection,
@@ -31,9 +31,9 @@ use parquet::file::statistics::Statistics;
 use serde::{Deserialize, Serialize};
 
 use self::file::SegmentFile;
-pub(super) use self::layout::ColumnCounts;
+pub(super) use self::layout::{ColumnCounts, Kind};
 use self::layout::{Layout, Node};
-pub(super) use self::read::{Batch, SealedSlot};
+pub(super) use self::read::{Batch, Column, SealedSlot};
 pub(super) use self::shared::SharedColumns;
 pub(super) use self::write::{PAGE_ROWS, SegmentWriter};
 use super::chunk::Row;
@@ -155,6 +155,8 @@ pub(super) struct RowGroup {
     pub(super) micros: (i64, i64),
     /// Sequence number of the first and last event.
     pub(super) sequences: (u64, u64),
+    /// Whether none of them is Floe's own, as far as that is known without a look at them.
+    pub(super) is_of_users: bool,
 }
 
 /// An opened segment.
@@ -389,10 +391,18 @@ fn row_group(start: Row, group: &RowGroupMetaData) -> Option<RowGroup> {
         _ => None,
     };
     let (first, last) = range(read::SEQUENCE)?;
+    let user = EventSource::User.as_str().as_bytes();
+    let is_of_users = match group.column(read::SOURCE).statistics() {
+        Some(Statistics::ByteArray(values)) => [values.min_opt(), values.max_opt()]
+            .into_iter()
+            .all(|extreme| extreme.is_some_and(|source| source.data() == user)),
+        _ => false,
+    };
     Some(RowGroup {
         start,
         rows: Row::try_from(group.num_rows()).ok()?,
         micros: range(read::TIMESTAMP)?,
         sequences: (first.cast_unsigned(), last.cast_unsigned()),
+        is_of_users,
     })
 }

@@ -27,7 +27,7 @@ pub(super) const SEQUENCE: usize = 0;
 pub(super) const TIMESTAMP: usize = 1;
 const INGESTED_AT: usize = 2;
 const NAME: usize = 3;
-const SOURCE: usize = 4;
+pub(super) const SOURCE: usize = 4;
 const CUSTOMER_ID: usize = 5;
 const EXTERNAL_CUSTOMER_ID: usize = 6;
 const EXTERNAL_ID: usize = 7;
@@ -53,7 +53,7 @@ pub(in super::super) struct Batch {
 
 /// A column in memory.
 #[derive(Debug)]
-enum Column {
+pub(in super::super) enum Column {
     Int(Int64Array),
     Instant(TimestampMicrosecondArray),
     Float(Float64Array),
@@ -128,8 +128,25 @@ impl Column {
         }
     }
 
+    /// Whether a row has a value of metadata.
+    pub(in super::super) fn is_present(&self, row: usize) -> bool {
+        match self {
+            Self::Int(values) => values.is_valid(row),
+            Self::Float(values) => values.is_valid(row),
+            Self::Bool(values) => values.is_valid(row),
+            Self::Decimal(values) => values.is_valid(row),
+            Self::Text(values) => values.is_valid(row),
+            Self::Coded(codes, _) => codes.is_valid(row),
+            Self::Instant(_)
+            | Self::Bytes(_)
+            | Self::CodedBytes(..)
+            | Self::Absent
+            | Self::Failed => false,
+        }
+    }
+
     /// A metadata value of this kind.
-    fn value(&self, kind: Kind, row: usize) -> Option<Value<'_>> {
+    pub(in super::super) fn value(&self, kind: Kind, row: usize) -> Option<Value<'_>> {
         match self {
             Self::Bool(values) => values.is_valid(row).then(|| match kind {
                 Kind::Null => Value::Null,
@@ -294,18 +311,14 @@ impl Batch {
     fn name_codes(&self) -> &Names {
         self.names.get_or_init(|| {
             let (values, codes) = self.column(NAME).codes(self.len());
-            let source = self.column(SOURCE);
-            let source_of =
-                |row: usize| u32::from(source.text(row) == Some(EventSource::System.as_str()));
+            let source_of = |row: usize| {
+                let source = self.column(SOURCE).text(row);
+                u32::from(source == Some(EventSource::System.as_str()))
+            };
             let values = values.into_iter().flat_map(|name| {
                 [(EventSource::User, name.into()), (EventSource::System, name.into())]
             });
-            let only_users = match source {
-                Column::Coded(_, values) => {
-                    values.len() == 1 && values.value(0) == EventSource::User.as_str()
-                }
-                _ => false,
-            };
+            let only_users = self.is_of_users();
             let codes = codes.into_iter().enumerate().map(|(row, code)| {
                 2 * code.unwrap_or(0) + if only_users { 0 } else { source_of(row) }
             });
@@ -418,6 +431,41 @@ impl Batch {
         }
     }
 
+    /// The columns of values at a slot, with their kinds: a row has a value in one of them at most.
+    /// In which rows there may be one elsewhere tells [`mark_elsewhere`](Self::mark_elsewhere).
+    pub(in super::super) fn columns_at(
+        &self,
+        slot: &SealedSlot,
+    ) -> impl Iterator<Item = (Kind, &Column)> {
+        slot.exact.iter().map(|(kind, column)| (*kind, self.metadata_column(*column).0))
+    }
+
+    /// Whether a row may have its value at a slot in none of its columns.
+    pub(in super::super) fn has_elsewhere(&self, slot: &SealedSlot) -> bool {
+        !slot.below.is_empty() || slot.rest.is_some()
+    }
+
+    /// Marks the rows whose value at a slot, if they have one, is in none of its columns: it is an
+    /// object, or in the JSON column.
+    pub(in super::super) fn mark_elsewhere(&self, slot: &SealedSlot, marks: &mut [bool]) {
+        for &column in &slot.below {
+            let (values, _) = self.metadata_column(column);
+            for (row, mark) in marks.iter_mut().enumerate() {
+                *mark |= values.is_present(row);
+            }
+        }
+        let Some(path) = &slot.rest else { return };
+        let rest = self.column(REST);
+        for (row, mark) in marks.iter_mut().enumerate() {
+            *mark = *mark || rest.text(row).is_some_and(|text| rest::may_hold(text, path));
+        }
+    }
+
+    /// Whether no event here is Floe's own.
+    pub(in super::super) fn is_of_users(&self) -> bool {
+        self.segment.row_groups.get(self.group).is_some_and(|group| group.is_of_users)
+    }
+
     /// The value of a row at a slot.
     pub(in super::super) fn value(&self, row: Row, slot: &SealedSlot) -> Option<Value<'_>> {
         let index = row as usize;
@@ -434,7 +482,7 @@ impl Batch {
             }
         }
         let path = slot.rest.as_deref()?;
-        let text = self.column(REST).text(index)?;
+        let text = self.column(REST).text(index).filter(|text| rest::may_hold(text, path))?;
         let rest = self.rest(text)?;
         rest.at(path).map(|value| value.borrowed().into_owned())
     }

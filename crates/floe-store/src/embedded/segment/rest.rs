@@ -59,6 +59,14 @@ fn with_amount_as_text<'m>(cost: &'m Metadata<'_>) -> Metadata<'m> {
     Metadata::from_distinct(entries.collect())
 }
 
+/// Whether metadata that [`to_json`] wrote may have a value at a path; reading them tells.
+pub(super) fn may_hold(text: &str, path: &[String]) -> bool {
+    let Some(key) = path.first() else { return true };
+    // Such a key is written as it is; others may be escaped.
+    let is_plain = key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'));
+    !is_plain || key.is_empty() || text.contains(key.as_str())
+}
+
 /// Reads what [`to_json`] wrote.
 pub(super) fn from_json(text: &str) -> Result<Metadata<'static>, StoredTextError> {
     let mut metadata = metadata_from_json_text(text)?.into_entries();
