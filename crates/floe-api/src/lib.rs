@@ -20,6 +20,7 @@ pub mod scalar;
 #[cfg(feature = "openapi")]
 pub mod schema;
 mod serialize;
+pub mod system;
 pub mod token;
 mod wire;
 pub use customer::Customer;

@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Refusal, Result};
 use crate::organizations::Organizations;
+use crate::system::System;
 use crate::tokens::Tokens;
 
 /// Time to connect.
@@ -102,6 +103,12 @@ impl Client {
     #[must_use]
     pub fn tokens(&self) -> Tokens<'_> {
         Tokens(self)
+    }
+
+    /// The server itself.
+    #[must_use]
+    pub fn system(&self) -> System<'_> {
+        System(self)
     }
 
     /// Sends a request and reads its answer. Segments of the path are encoded as needed.

@@ -27,7 +27,8 @@ use crate::backend::Backend;
 use crate::error::{ApiError, json_response};
 use crate::extract;
 use crate::routes::{
-    customer_meters, customers, event_types, events, meters, organizations, system, tokens,
+    customer_meters, customers, event_types, events, meters, organizations, system, system_storage,
+    tokens,
 };
 
 /// What handlers share.
@@ -105,6 +106,8 @@ pub(crate) fn router(app: App) -> Router {
             axum::routing::patch(tokens::update_token).delete(tokens::delete_token),
         );
     let system = Router::new()
+        .route("/v1/system/backup", post(system_storage::create_backup))
+        .route("/v1/system/storage", get(system_storage::get_storage))
         .route("/healthz", get(system::health))
         .route("/metrics", get(system::metrics))
         .route("/openapi.json", get(system::openapi))

@@ -22,7 +22,8 @@ use uuid::Uuid;
 
 use crate::auth::Needs;
 use crate::routes::{
-    customer_meters, customers, event_types, events, meters, organizations, system, tokens,
+    customer_meters, customers, event_types, events, meters, organizations, system, system_storage,
+    tokens,
 };
 
 const INTRODUCTION: &str = "\
@@ -79,6 +80,8 @@ here; any other is answered with 404. Paths are served with and without a slash 
         tokens::list_tokens,
         tokens::update_token,
         tokens::delete_token,
+        system_storage::create_backup,
+        system_storage::get_storage,
         system::health,
         system::metrics,
         system::openapi,
@@ -672,6 +675,7 @@ mod tests {
                 "update_organization" => OrganizationUpdate::parse(body, errors).is_some(),
                 "create_token" => TokenCreate::parse(body, system_time(), errors).is_some(),
                 "update_token" => TokenUpdate::parse(body, errors).is_some(),
+                "create_backup" => floe_api::system::BackupCreate::parse(body, errors).is_some(),
                 other => panic!("{other} has a body that this test does not know"),
             }
         }

@@ -27,6 +27,14 @@ enum Command {
     /// Manage the root token of a data folder.
     #[command(subcommand)]
     RootToken(cmd::root_token::RootToken),
+    /// Write a backup, while the server runs.
+    Backup(cmd::backup::Backup),
+    /// Make a data folder from a backup.
+    Restore(cmd::restore::Restore),
+    /// Check everything in a data folder that no server has open.
+    Verify(cmd::verify::Verify),
+    /// Show what a data folder holds and takes on disk.
+    Stats(cmd::stats::Stats),
 }
 
 fn main() -> std::process::ExitCode {
@@ -36,6 +44,11 @@ fn main() -> std::process::ExitCode {
         Command::Organizations(command) => command.run(),
         Command::Tokens(command) => command.run(),
         Command::RootToken(command) => command.run(),
+        Command::Backup(command) => command.run(),
+        Command::Restore(command) => command.run(),
+        // It tells by how it ends what it found.
+        Command::Verify(command) => return command.run(),
+        Command::Stats(command) => command.run(),
     };
     match result {
         Ok(()) => std::process::ExitCode::SUCCESS,

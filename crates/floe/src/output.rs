@@ -44,9 +44,26 @@ fn table<const N: usize>(heads: [&str; N], rows: impl IntoIterator<Item = [Strin
     lines.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
+/// Bytes as people read them, in units of 1000.
+pub(crate) fn bytes_text(bytes: u64) -> String {
+    let units = ["kB", "MB", "GB", "TB"];
+    // In tenths of the unit.
+    let (mut value, mut unit) = (u128::from(bytes) * 10, "B");
+    for larger in units {
+        if value < 10_000 {
+            break;
+        }
+        (value, unit) = (value / 1000, larger);
+    }
+    if unit == "B" {
+        return format!("{bytes} B");
+    }
+    format!("{}.{} {unit}", value / 10, value % 10)
+}
+
 /// Text without what would move the cursor, colour the terminal or reorder the line: names and
 /// comments are whatever somebody sent.
-fn visible(text: &str) -> String {
+pub(crate) fn visible(text: &str) -> String {
     let is_unsafe = |c: char| {
         c.is_control()
             || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
@@ -69,6 +86,12 @@ mod tests {
     fn columns_are_as_wide_as_their_widest_cell() {
         let rows = [["é".to_owned(), "b".to_owned()], ["long".to_owned(), String::new()]];
         assert_eq!(table(["A", "B"], rows), "A     B\né     b\nlong");
+    }
+
+    #[test]
+    fn bytes_are_told_in_their_unit() {
+        let texts = [0, 999, 1000, 1_234_567, 999_999_999, 5_000_000_000_000_000].map(bytes_text);
+        assert_eq!(texts, ["0 B", "999 B", "1.0 kB", "1.2 MB", "999.9 MB", "5000.0 TB"]);
     }
 
     #[test]

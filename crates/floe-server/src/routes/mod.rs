@@ -7,6 +7,7 @@ pub(crate) mod events;
 pub(crate) mod meters;
 pub(crate) mod organizations;
 pub(crate) mod system;
+pub(crate) mod system_storage;
 pub(crate) mod tokens;
 
 use axum::response::Response;

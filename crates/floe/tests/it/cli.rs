@@ -154,6 +154,10 @@ fn help_says_what_there_is() {
     help("help_organizations", &["organizations", "--help"]);
     help("help_organizations_create", &["organizations", "create", "--help"]);
     help("help_organizations_list", &["organizations", "list", "--help"]);
+    help("help_backup", &["backup", "--help"]);
+    help("help_restore", &["restore", "--help"]);
+    help("help_verify", &["verify", "--help"]);
+    help("help_stats", &["stats", "--help"]);
     help("help_tokens", &["tokens", "--help"]);
     help("help_tokens_create", &["tokens", "create", "--help"]);
     help("help_tokens_list", &["tokens", "list", "--help"]);
@@ -407,4 +411,92 @@ fn listening_beyond_this_machine_is_warned_of() {
     };
     check("0.0.0.0:0", true);
     check("127.0.0.1:0", false);
+}
+
+/// `floe verify` of a folder.
+fn verify(data: &Path) -> Ended {
+    end(floe(&["verify", "--data"]).arg(data))
+}
+
+#[test]
+fn a_folder_is_backed_up_restored_and_verified() {
+    let folder = TempDir::new().unwrap();
+    let data = folder.path().join("data");
+    let serving = Serving::on(&data);
+    let (root, token) = (serving.token("floe_root_"), serving.token("floe_oat_"));
+    let api = harness::Api::new(serving.address.parse().unwrap(), Some(&token));
+    let event = |id: &str| serde_json::json!([{"name": "chat", "external_customer_id": "ada", "external_id": id}]);
+    api.ingest(&event("one"));
+    api.ingest(&event("two"));
+
+    let backup = folder.path().join("backup").display().to_string();
+    let made = call(&serving.address, &root, &["backup", &backup, "--json"]).json();
+    assert_eq!((made["path"].as_str(), made["events"].as_u64()), (Some(&*backup), Some(2)));
+    let again = call(&serving.address, &root, &["backup", &backup]);
+    again.fails(1, "is not empty; name a folder that is new or empty");
+    call(&serving.address, &token, &["backup", &backup]).fails(1, "this token may not do that");
+    let inside = data.join("backup").display().to_string();
+    call(&serving.address, &root, &["backup", &inside]).fails(1, "lies in the data folder itself");
+
+    let stats = call(&serving.address, &root, &["stats", "--json"]).json();
+    assert_eq!((stats["events"].as_u64(), stats["sealed_events"].as_u64()), (Some(2), Some(2)));
+    let shown = call(&serving.address, &root, &["stats"]).ok();
+    assert!(shown.contains("2 events, 2 of them in segments, of 1 organizations"), "{shown}");
+    assert!(shown.contains("external_id") && shown.contains("cache: index"), "{shown}");
+    call(&serving.address, &token, &["stats"]).fails(1, "this token may not do that");
+    // Also while it is served.
+    let of_folder = end(floe(&["stats", "--json", "--data"]).arg(&data)).json();
+    assert_eq!((&of_folder["events"], &of_folder["columns"]), (&Value::Null, &stats["columns"]));
+    verify(&data).fails(2, "another process has the data folder");
+
+    api.ingest(&event("three"));
+    serving.stop();
+    let clean = verify(&data).ok();
+    assert!(clean.ends_with("\nNothing is wrong.\n"), "{clean}");
+
+    let restored = folder.path().join("restored");
+    let restore = |to: &Path| end(floe(&["restore", &backup, "--data"]).arg(to));
+    assert!(restore(&restored).ok().contains("2 events in 1 segments"));
+    restore(&restored).fails(1, "is not empty");
+    end(floe(&["restore", "--data"]).arg(folder.path().join("no")).arg(&data))
+        .fails(1, "it is no backup");
+    verify(&restored).ok();
+    verify(Path::new(&backup)).ok();
+    let serving = Serving::on(&restored);
+    let api = harness::Api::new(serving.address.parse().unwrap(), Some(&token));
+    assert_eq!(api.get("/v1/events/").items().len(), 2);
+    api.ingest(&event("three"));
+    assert_eq!(api.get("/v1/events/").items().len(), 3);
+    serving.stop();
+
+    // Without a server.
+    let mut offline = floe(&["backup", "--json", "--data"]);
+    let second = folder.path().join("second");
+    assert_eq!(end(offline.arg(&restored).arg(&second)).json()["events"], 3);
+    end(floe(&["backup", "--data"]).arg(folder.path()).arg(folder.path().join("third")))
+        .fails(1, "holds no catalog.db");
+}
+
+#[test]
+fn what_is_wrong_with_a_folder_is_told_with_what_to_do() {
+    let folder = TempDir::new().unwrap();
+    verify(folder.path()).fails(2, "is no data folder");
+    let serving = Serving::on(folder.path());
+    let token = serving.token("floe_oat_");
+    let api = harness::Api::new(serving.address.parse().unwrap(), Some(&token));
+    api.ingest(&serde_json::json!([{"name": "chat", "external_customer_id": "ada"}]));
+    serving.stop();
+    let journal = folder.path().join("journal/000001.log");
+    let mut bytes = std::fs::read(&journal).unwrap();
+    bytes[4096 + 70] ^= 1;
+    std::fs::write(journal, bytes).unwrap();
+    let found = verify(folder.path());
+    assert_eq!(found.code, Some(1), "{found:?}");
+    for text in ["1. journal\n", "000001.log", "to do:", "floe restore", "One thing is wrong."] {
+        assert!(found.out.contains(text), "{text} is not in {}", found.out);
+    }
+    let json = end(floe(&["verify", "--json", "--data"]).arg(folder.path()));
+    assert_eq!(json.code, Some(1));
+    let report: Value = serde_json::from_str(&json.out).unwrap();
+    assert_eq!(report["findings"][0]["file"], "journal");
 }

@@ -15,7 +15,9 @@ fn slug() -> String {
 /// One endpoint, and the scopes of which a token needs one; none: the root token alone.
 struct Endpoint(&'static str, &'static str, &'static [&'static str]);
 
-const ENDPOINTS: [Endpoint; 34] = [
+const ENDPOINTS: [Endpoint; 36] = [
+    Endpoint("POST", "/v1/system/backup", &[]),
+    Endpoint("GET", "/v1/system/storage", &[]),
     Endpoint("GET", "/v1/meters/", &["meters:read", "meters:write"]),
     Endpoint("GET", "/v1/meters/{id}", &["meters:read", "meters:write"]),
     Endpoint("GET", "/v1/meters/{id}/quantities", &["meters:read", "meters:write"]),
@@ -337,4 +339,19 @@ fn metrics_are_for_the_root_token() {
     assert_eq!(ask(None), 401);
     assert_eq!(ask(api.token.as_deref()), 403);
     assert_eq!(ask(root().token.as_deref()), 200);
+}
+
+#[test]
+fn backups_and_storage_are_the_root_tokens_alone() {
+    let (root, organization) = (root(), organization());
+    organization.post("/v1/system/backup", &json!({"path": "relative/path"})).expect(403);
+    let relative = root.post("/v1/system/backup", &json!({"path": "relative/path"})).expect(422);
+    assert_eq!(relative["detail"][0]["loc"], json!(["body", "path"]));
+    assert_eq!(relative["detail"][0]["msg"], "Value error, The path must be absolute");
+    let nowhere = json!({"path": "/no/such/folder/backup"});
+    let nowhere = root.post("/v1/system/backup", &nowhere).expect(422);
+    assert_eq!(nowhere["detail"][0]["msg"], "there is no folder /no/such/folder to make it in");
+    organization.get("/v1/system/storage").expect(403);
+    let storage = root.get("/v1/system/storage").expect(200);
+    assert!(storage["journal_bytes"].as_u64().unwrap() > 0, "{storage}");
 }

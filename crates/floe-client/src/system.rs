@@ -1,0 +1,109 @@
+//! The server itself: backups of its data folder, and what that takes.
+
+use reqwest::Method;
+use serde::{Deserialize, Serialize};
+
+use crate::client::Client;
+use crate::error::Result;
+
+/// A backup that was made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Backup {
+    /// The folder that holds it, on the server's machine.
+    pub path: String,
+    /// When it was finished, as RFC 3339 writes it.
+    pub made_at: String,
+    /// Events in it.
+    pub events: u64,
+    /// Segments in it.
+    pub segments: u64,
+    /// Segments that share their bytes with the data folder, as hard links.
+    pub linked_segments: u64,
+    /// Bytes of its files.
+    pub bytes: u64,
+}
+
+/// What a column takes in all segments together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct StorageColumn {
+    /// The column, as Parquet readers see it; `(footers)` is what is none.
+    pub name: String,
+    /// Bytes on disk.
+    pub bytes: u64,
+}
+
+/// What a kind of derived file takes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct StorageCache {
+    /// The kind, as the files' names end.
+    pub kind: String,
+    /// How many files.
+    pub files: u64,
+    /// Bytes on disk.
+    pub bytes: u64,
+}
+
+/// What a data folder holds and takes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Storage {
+    /// All events; absent if only the folder was looked at.
+    pub events: Option<u64>,
+    /// Events in segments; the others are in memory and in the journal.
+    pub sealed_events: u64,
+    /// Organizations with events in segments.
+    pub organizations: u64,
+    /// How many segments.
+    pub segments: u64,
+    /// Their bytes.
+    pub segment_bytes: u64,
+    /// The segments' bytes by column, the largest first.
+    pub columns: Vec<StorageColumn>,
+    /// Files of the journal.
+    pub journal_files: u64,
+    /// Bytes of them; they are reserved before they are used.
+    pub journal_bytes: u64,
+    /// Bytes of the catalog.
+    pub catalog_bytes: u64,
+    /// Bytes of derived files by kind; all of it can be made again.
+    pub cache: Vec<StorageCache>,
+    /// External ids that are known from segments.
+    pub external_ids: u64,
+    /// Files that they are looked up in.
+    pub external_id_files: u64,
+    /// Bytes of these files; counted in `cache`, too.
+    pub external_id_bytes: u64,
+    /// Bytes of memory that they take.
+    pub external_id_memory_bytes: u64,
+}
+
+/// The server itself; see [`Client::system`].
+#[derive(Debug, Clone, Copy)]
+pub struct System<'c>(pub(crate) &'c Client);
+
+impl System<'_> {
+    /// Makes the server write a backup into a folder on its machine: an absolute path, new or
+    /// empty. Only the root token may. A large one takes longer than a call may by default: see
+    /// [`Client::with_timeout`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Validation`](crate::Error::Validation) at `body.path` if it cannot be written
+    /// there, and whatever else an [`Error`](crate::Error) names.
+    pub async fn backup(&self, path: &str) -> Result<Backup> {
+        let body = serde_json::json!({"path": path});
+        self.0.send(Method::POST, &["v1", "system", "backup"], &[], Some(&body)).await
+    }
+
+    /// Tells what the data folder holds and takes. Only the root token may.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`](crate::Error).
+    pub async fn storage(&self) -> Result<Storage> {
+        self.0.send(Method::GET, &["v1", "system", "storage"], &[], None::<&()>).await
+    }
+}

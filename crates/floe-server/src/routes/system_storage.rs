@@ -1,0 +1,171 @@
+//! The data folder: its backup, and what it takes. For the root token alone.
+
+use axum::extract::State;
+use axum::response::Response;
+use floe_api::WireTimestamp;
+use floe_api::errors::{ErrorClass, Errors};
+use floe_api::system::{BackupCreate, backup_failed};
+use floe_core::Timestamp;
+use floe_store::embedded::{BackupReport, CacheStats, ColumnStats, StorageStats};
+use floe_store::port::StoreError;
+use serde::Serialize;
+
+use super::ok;
+use crate::app::App;
+use crate::auth::{Caller, RootOnly};
+use crate::error::ApiError;
+use crate::extract::{Body, parsed};
+use crate::openapi::Refusals;
+
+/// A backup that was made.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct Backup {
+    /// The folder that holds it.
+    path: String,
+    /// When it was finished.
+    made_at: WireTimestamp,
+    /// Events in it.
+    events: u64,
+    /// Segments in it.
+    segments: u64,
+    /// Segments that share their bytes with the data folder, as hard links.
+    linked_segments: u64,
+    /// Bytes of its files.
+    bytes: u64,
+}
+
+impl Backup {
+    fn new(path: String, report: &BackupReport) -> Self {
+        let &BackupReport { made_at_micros, events, segments, linked_segments, bytes, .. } = report;
+        let made_at = Timestamp::from_micros(made_at_micros).unwrap_or(Timestamp::MAX).into();
+        Self { path, made_at, events, segments, linked_segments, bytes }
+    }
+}
+
+/// What a column takes in all segments together.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct StorageColumn {
+    /// The column, as Parquet readers see it; `(footers)` is what is none.
+    name: String,
+    /// Bytes on disk.
+    bytes: u64,
+}
+
+/// What a kind of derived file takes.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct StorageCache {
+    /// The kind, as the files' names end.
+    kind: String,
+    /// How many files.
+    files: u64,
+    /// Bytes on disk.
+    bytes: u64,
+}
+
+/// What the data folder holds and takes.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct Storage {
+    /// All events.
+    #[schema(required = true)]
+    events: Option<u64>,
+    /// Events in segments; the others are in memory and in the journal.
+    sealed_events: u64,
+    /// Organizations with events in segments.
+    organizations: u64,
+    /// How many segments.
+    segments: u64,
+    /// Their bytes.
+    segment_bytes: u64,
+    /// The segments' bytes by column, the largest first.
+    columns: Vec<StorageColumn>,
+    /// Files of the journal.
+    journal_files: u64,
+    /// Bytes of them; they are reserved before they are used.
+    journal_bytes: u64,
+    /// Bytes of the catalog: organizations, tokens, meters, customers.
+    catalog_bytes: u64,
+    /// Bytes of derived files by kind; all of it can be made again.
+    cache: Vec<StorageCache>,
+    /// External ids that are known from segments.
+    external_ids: u64,
+    /// Files that they are looked up in.
+    external_id_files: u64,
+    /// Bytes of these files; counted in `cache`, too.
+    external_id_bytes: u64,
+    /// Bytes of memory that they take.
+    external_id_memory_bytes: u64,
+}
+
+impl From<StorageStats> for Storage {
+    fn from(stats: StorageStats) -> Self {
+        let column = |ColumnStats { name, bytes, .. }| StorageColumn { name, bytes };
+        let cache = |CacheStats { kind, files, bytes, .. }| StorageCache { kind, files, bytes };
+        Self {
+            events: stats.events,
+            sealed_events: stats.sealed_events,
+            organizations: stats.organizations,
+            segments: stats.segments,
+            segment_bytes: stats.segment_bytes,
+            columns: stats.columns.into_iter().map(column).collect(),
+            journal_files: stats.journal_files,
+            journal_bytes: stats.journal_bytes,
+            catalog_bytes: stats.catalog_bytes,
+            cache: stats.cache.into_iter().map(cache).collect(),
+            external_ids: stats.external_ids,
+            external_id_files: stats.external_id_files,
+            external_id_bytes: stats.external_id_bytes,
+            external_id_memory_bytes: stats.external_id_memory_bytes,
+        }
+    }
+}
+
+/// Writes a backup into a folder on the server's machine.
+///
+/// Events and everything else go on meanwhile. Every event that was acknowledged before is in it.
+#[utoipa::path(
+    post, path = "/v1/system/backup", tag = "system",
+    request_body(content = BackupCreate, example = json!({"path": "/backup/floe-2026-01-31"})),
+    responses(
+        (status = 200, description = "The backup; it is on disk.", body = Backup),
+        Refusals<RootOnly>,
+    ),
+)]
+pub(crate) async fn create_backup(
+    State(app): State<App>,
+    _: Caller<RootOnly>,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let BackupCreate { path } =
+        body.read(|json| parsed(|errors| BackupCreate::parse(json, errors)))?;
+    let shown = path.display().to_string();
+    match app.store.backup(&path).await {
+        Ok(report) => {
+            let BackupReport { events, segments, bytes, .. } = report;
+            tracing::info!(path = shown, events, segments, bytes, "made a backup");
+            Ok(ok(&Backup::new(shown, &report)))
+        }
+        Err(StoreError::Backup(why)) => {
+            tracing::warn!(path = shown, why, "a backup was not made");
+            let mut errors = Errors::new();
+            backup_failed(&shown, &why, &mut errors);
+            errors.into_result(ErrorClass::PolarRequestValidationError)?;
+            Err(ApiError::NotFound)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Tells what the data folder holds and takes on disk.
+#[utoipa::path(
+    get, path = "/v1/system/storage", tag = "system",
+    responses(
+        (status = 200, description = "What it holds and takes.", body = Storage),
+        Refusals<RootOnly>,
+    ),
+)]
+pub(crate) async fn get_storage(
+    State(app): State<App>,
+    _: Caller<RootOnly>,
+) -> Result<Response, ApiError> {
+    Ok(ok(&Storage::from(app.store.storage_stats().await?)))
+}
