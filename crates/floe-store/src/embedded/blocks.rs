@@ -17,10 +17,13 @@ use hashbrown::HashMap;
 
 use super::fs::{Fs, FsFile, OpenMode};
 
-/// Bytes of a block; the last one of a file may be shorter. Small enough that a block read for a
-/// few bytes costs microseconds, large enough that its checksum and table entry cost next to
-/// nothing.
-pub(super) const BLOCK_BYTES: usize = 16 * 1024;
+/// Bytes of a block, unless the owner says otherwise; the last one of a file may be shorter. Small
+/// enough that a block read for a few bytes costs microseconds, large enough that its checksum and
+/// table entry cost next to nothing.
+const BLOCK_BYTES: usize = 16 * 1024;
+/// The smallest and the largest block: powers of two between are allowed.
+const BLOCK_BYTES_MIN: usize = 4 * 1024;
+const BLOCK_BYTES_MAX: usize = 64 * 1024;
 /// What a file is called while it is written, behind its name. Whoever owns a folder removes such
 /// files when it opens the folder: no writer is left then.
 pub(super) const UNFINISHED_SUFFIX: &str = ".new";
@@ -34,8 +37,8 @@ const HEAD_CRC_AT: usize = HEAD_BYTES - CRC_BYTES;
 const CRC_BYTES: usize = 4;
 /// The longest header of an owner, in bytes: it is held in memory.
 const OWNER_HEADER_BYTES_MAX: usize = 1024 * 1024;
-/// Sequential reads and writes go to the disk in pieces of so many blocks.
-const RUN_BLOCKS: usize = 8;
+/// Sequential reads and writes go to the disk in pieces of so many bytes, which are whole blocks.
+const PIECE_BYTES: usize = 2 * BLOCK_BYTES_MAX;
 /// A durable file is synced after so many bytes, lest one large flush at its end hold up a
 /// commit's sync.
 const SYNC_BYTES: u64 = 8 * 1024 * 1024;
@@ -121,6 +124,7 @@ pub(super) struct BlockWriter {
     path: PathBuf,
     file: Arc<dyn FsFile>,
     kind: [u8; 4],
+    block_bytes: usize,
     durability: Durability,
     /// The end of the body that is not yet written; starts at a multiple of the block size.
     buffer: Vec<u8>,
@@ -146,6 +150,27 @@ impl BlockWriter {
         kind: [u8; 4],
         durability: Durability,
     ) -> Result<Self> {
+        Self::with_blocks_of(BLOCK_BYTES, fs, path, kind, durability)
+    }
+
+    /// [`BlockWriter::create`] with blocks of another size, for owners that read few bytes at a
+    /// time from all over a large file.
+    ///
+    /// # Errors
+    ///
+    /// The disk's.
+    ///
+    /// # Panics
+    ///
+    /// If the size is not a power of two from 4 to 64 KiB.
+    pub(super) fn with_blocks_of(
+        block_bytes: usize,
+        fs: &Arc<dyn Fs>,
+        path: &Path,
+        kind: [u8; 4],
+        durability: Durability,
+    ) -> Result<Self> {
+        assert!(is_block_size(block_bytes), "blocks have a power of two of bytes, 4 to 64 KiB");
         let unfinished = unfinished_path(path);
         let failed = || BlockError::io("create", &unfinished);
         // A crash may have left one.
@@ -159,8 +184,9 @@ impl BlockWriter {
             path: path.to_owned(),
             file,
             kind,
+            block_bytes,
             durability,
-            buffer: Vec::with_capacity(RUN_BLOCKS * BLOCK_BYTES),
+            buffer: Vec::with_capacity(PIECE_BYTES),
             written: 0,
             synced: 0,
             table: Vec::new(),
@@ -180,11 +206,11 @@ impl BlockWriter {
     /// The disk's; the file cannot be finished then.
     pub(super) fn write(&mut self, mut bytes: &[u8]) -> Result<()> {
         while !bytes.is_empty() {
-            let room = RUN_BLOCKS * BLOCK_BYTES - self.buffer.len();
+            let room = PIECE_BYTES - self.buffer.len();
             let (now, later) = bytes.split_at(room.min(bytes.len()));
             self.buffer.extend_from_slice(now);
             bytes = later;
-            if self.buffer.len() == RUN_BLOCKS * BLOCK_BYTES {
+            if self.buffer.len() == PIECE_BYTES {
                 self.flush()?;
             }
         }
@@ -197,12 +223,12 @@ impl BlockWriter {
     ///
     /// As [`BlockWriter::write`].
     pub(super) fn pad_to_block(&mut self) -> Result<()> {
-        self.buffer.resize(self.buffer.len().next_multiple_of(BLOCK_BYTES), 0);
-        if self.buffer.len() == RUN_BLOCKS * BLOCK_BYTES { self.flush() } else { Ok(()) }
+        self.buffer.resize(self.buffer.len().next_multiple_of(self.block_bytes), 0);
+        if self.buffer.len() == PIECE_BYTES { self.flush() } else { Ok(()) }
     }
 
     fn flush(&mut self) -> Result<()> {
-        self.table.extend(self.buffer.chunks(BLOCK_BYTES).map(crc32c::crc32c));
+        self.table.extend(self.buffer.chunks(self.block_bytes).map(crc32c::crc32c));
         self.file
             .write_all_at(&self.buffer, HEAD_BYTES as u64 + self.written)
             .map_err(BlockError::io("write to", &unfinished_path(&self.path)))?;
@@ -238,6 +264,7 @@ impl BlockWriter {
         tail.extend_from_slice(header);
         let head = Head {
             kind: self.kind,
+            block_bytes: self.block_bytes,
             body_bytes: self.written,
             owner_bytes: u32::try_from(header.len()).unwrap_or(u32::MAX),
             tail_crc: crc32c::crc32c(&tail),
@@ -268,10 +295,15 @@ impl Drop for BlockWriter {
     }
 }
 
+fn is_block_size(bytes: usize) -> bool {
+    bytes.is_power_of_two() && (BLOCK_BYTES_MIN..=BLOCK_BYTES_MAX).contains(&bytes)
+}
+
 /// What stands at the start of a file.
 #[derive(Clone, Copy, Debug)]
 struct Head {
     kind: [u8; 4],
+    block_bytes: usize,
     body_bytes: u64,
     /// Length of the owner's header.
     owner_bytes: u32,
@@ -288,6 +320,8 @@ impl Head {
         bytes[16..24].copy_from_slice(&self.body_bytes.to_le_bytes());
         bytes[24..28].copy_from_slice(&self.owner_bytes.to_le_bytes());
         bytes[28..32].copy_from_slice(&self.tail_crc.to_le_bytes());
+        let block_bytes = u32::try_from(self.block_bytes).unwrap_or_default();
+        bytes[32..36].copy_from_slice(&block_bytes.to_le_bytes());
         let crc = crc32c::crc32c(&bytes[..HEAD_CRC_AT]);
         bytes[HEAD_CRC_AT..].copy_from_slice(&crc.to_le_bytes());
         bytes
@@ -309,8 +343,13 @@ impl Head {
         if version != FORMAT_VERSION {
             return Err(BlockError::damaged(path, "format version 0 does not exist"));
         }
+        let block_bytes = u32::from_le_bytes(array_at(bytes, 32)) as usize;
+        if !is_block_size(block_bytes) {
+            return Err(BlockError::damaged(path, "its blocks have no size that blocks have"));
+        }
         Ok(Self {
             kind: array_at(bytes, 12),
+            block_bytes,
             body_bytes: u64::from_le_bytes(array_at(bytes, 16)),
             owner_bytes: u32::from_le_bytes(array_at(bytes, 24)),
             tail_crc: u32::from_le_bytes(array_at(bytes, 28)),
@@ -335,6 +374,7 @@ pub(super) struct BlockFile {
     path: PathBuf,
     file: Arc<dyn FsFile>,
     number: u64,
+    block_bytes: usize,
     body_bytes: u64,
     file_bytes: u64,
     owner_header: Box<[u8]>,
@@ -360,7 +400,7 @@ impl BlockFile {
         }
         let file_bytes = file.len().map_err(failed())?;
         let tail_at = (HEAD_BYTES as u64).checked_add(head.body_bytes);
-        let table_bytes = head.body_bytes.div_ceil(BLOCK_BYTES as u64) * CRC_BYTES as u64;
+        let table_bytes = head.body_bytes.div_ceil(head.block_bytes as u64) * CRC_BYTES as u64;
         let tail_bytes = table_bytes + u64::from(head.owner_bytes);
         let Some(tail_at) = tail_at.filter(|at| at.checked_add(tail_bytes) == Some(file_bytes))
         else {
@@ -383,6 +423,7 @@ impl BlockFile {
             path: path.to_owned(),
             file,
             number: FILES_OPENED.fetch_add(1, Ordering::Relaxed),
+            block_bytes: head.block_bytes,
             body_bytes: head.body_bytes,
             file_bytes,
             owner_header: owner_header.into(),
@@ -413,27 +454,38 @@ impl BlockFile {
         size_of::<Self>() + self.owner_header.len() + size_of_val(&*self.table)
     }
 
-    /// Blocks of the body; block `i` begins at `i` times [`BLOCK_BYTES`].
+    /// Blocks of the body; block `i` begins at `i` times their size.
     pub(super) fn blocks(&self) -> usize {
         self.table.len()
+    }
+
+    /// The size of a block, in bytes; the last one may have fewer.
+    pub(super) fn block_bytes(&self) -> usize {
+        self.block_bytes
     }
 
     fn damaged(&self, why: String) -> BlockError {
         BlockError::damaged(&self.path, why)
     }
 
-    /// Bytes of a block that the file has.
-    fn block_bytes(&self, block: usize) -> usize {
-        let rest = self.body_bytes.saturating_sub((block * BLOCK_BYTES) as u64);
-        usize::try_from(rest).map_or(BLOCK_BYTES, |rest| rest.min(BLOCK_BYTES))
+    /// Bytes in a block of the file.
+    fn bytes_in(&self, block: usize) -> usize {
+        let rest = self.body_bytes.saturating_sub((block * self.block_bytes) as u64);
+        usize::try_from(rest).map_or(self.block_bytes, |rest| rest.min(self.block_bytes))
+    }
+
+    /// Block, and position in it, of an offset in the body.
+    fn split(&self, offset: u64) -> Option<(usize, usize)> {
+        let offset = usize::try_from(offset).ok()?;
+        Some((offset / self.block_bytes, offset % self.block_bytes))
     }
 
     /// Reads consecutive blocks, the last of which may be short, and checks them.
     fn load(&self, first: usize, bytes: &mut [u8]) -> Result<()> {
         self.file
-            .read_exact_at(bytes, (HEAD_BYTES + first * BLOCK_BYTES) as u64)
+            .read_exact_at(bytes, (HEAD_BYTES + first * self.block_bytes) as u64)
             .map_err(BlockError::io("read", &self.path))?;
-        for (block, bytes) in (first..).zip(bytes.chunks(BLOCK_BYTES)) {
+        for (block, bytes) in (first..).zip(bytes.chunks(self.block_bytes)) {
             if self.table.get(block) != Some(&crc32c::crc32c(bytes)) {
                 return Err(self.damaged(format!("the checksum of block {block} is wrong")));
             }
@@ -458,7 +510,7 @@ impl BlockFile {
             return Err(self.damaged(format!("it has no block {block}")));
         }
         // Made in place, as a vector would have to be copied.
-        let mut bytes: Arc<[u8]> = std::iter::repeat_n(0, self.block_bytes(block)).collect();
+        let mut bytes: Arc<[u8]> = std::iter::repeat_n(0, self.bytes_in(block)).collect();
         let Some(buffer) = Arc::get_mut(&mut bytes) else { unreachable!("nobody else has it yet") };
         self.load(block, buffer)?;
         Ok(cache.insert(key, bytes))
@@ -476,8 +528,9 @@ impl BlockFile {
         mut buffer: &mut [u8],
     ) -> Result<()> {
         while !buffer.is_empty() {
-            let (block, at) =
-                place(offset).ok_or_else(|| self.damaged(format!("it has no offset {offset}")))?;
+            let (block, at) = self
+                .split(offset)
+                .ok_or_else(|| self.damaged(format!("it has no offset {offset}")))?;
             let block = self.block(cache, block)?;
             let bytes = block.get(at..).unwrap_or_default();
             let length = bytes.len().min(buffer.len());
@@ -524,12 +577,6 @@ impl BlockFile {
     }
 }
 
-/// Block, and place in it, of an offset in the body.
-fn place(offset: u64) -> Option<(usize, usize)> {
-    let offset = usize::try_from(offset).ok()?;
-    Some((offset / BLOCK_BYTES, offset % BLOCK_BYTES))
-}
-
 /// Reads a part of a body in order.
 #[derive(Debug)]
 pub(super) struct BlockReader<'a> {
@@ -553,12 +600,13 @@ impl BlockReader<'_> {
         if self.end > self.file.body_bytes {
             return Err(ends());
         }
-        let (block, from) = place(self.at).ok_or_else(ends)?;
+        let (block, from) = self.file.split(self.at).ok_or_else(ends)?;
         // The bytes up to the end, from the start of the block on, and no more than a buffer's.
         let wanted = usize::try_from(self.end - self.at).map_err(|_| ends())?.saturating_add(from);
-        let blocks = wanted.div_ceil(BLOCK_BYTES).min(RUN_BLOCKS);
+        let block_bytes = self.file.block_bytes;
+        let blocks = wanted.min(PIECE_BYTES).div_ceil(block_bytes);
         let last = block + blocks - 1;
-        self.buffer.resize((blocks - 1) * BLOCK_BYTES + self.file.block_bytes(last), 0);
+        self.buffer.resize((blocks - 1) * block_bytes + self.file.bytes_in(last), 0);
         self.file.load(block, &mut self.buffer)?;
         let to = wanted.min(self.buffer.len());
         self.at += (to - from) as u64;
@@ -730,7 +778,10 @@ mod tests {
     }
 
     fn write(path: &Path, pieces: &[&[u8]], header: &[u8], durability: Durability) -> BlockFile {
-        let mut writer = BlockWriter::create(&real_fs(), path, KIND, durability).unwrap();
+        write_to(BlockWriter::create(&real_fs(), path, KIND, durability).unwrap(), pieces, header)
+    }
+
+    fn write_to(mut writer: BlockWriter, pieces: &[&[u8]], header: &[u8]) -> BlockFile {
         let mut position = 0;
         for piece in pieces {
             assert_eq!(writer.position(), position);
@@ -793,7 +844,7 @@ mod tests {
             prop_assert!(read == body[from..to]);
             let mut scanned = Vec::new();
             file.scan(from as u64..to as u64, |bytes| {
-                assert!(!bytes.is_empty() && bytes.len() <= RUN_BLOCKS * BLOCK_BYTES);
+                assert!(!bytes.is_empty() && bytes.len() <= PIECE_BYTES);
                 scanned.extend_from_slice(bytes);
                 Ok::<_, BlockError>(())
             }).unwrap();
@@ -801,6 +852,41 @@ mod tests {
         });
         let block = file.block(&cache, 20).unwrap();
         assert_eq!(*block, body[20 * BLOCK_BYTES..]);
+    }
+
+    #[test]
+    fn blocks_have_the_size_that_their_owner_wants() {
+        let folder = folder();
+        let path = folder.path().join("a");
+        let body = body(300_001);
+        for block_bytes in [4096, 16_384, 65_536] {
+            let (fs, durability) = (real_fs(), Durability::Unsynced);
+            let writer = BlockWriter::with_blocks_of(block_bytes, &fs, &path, KIND, durability);
+            let (start, rest) = body.split_at(70_001);
+            let file = write_to(writer.unwrap(), &[start, rest], b"header");
+            assert_eq!(file.block_bytes(), block_bytes);
+            assert_eq!(file.blocks(), 300_001_usize.div_ceil(block_bytes));
+            assert_eq!(file.owner_header(), b"header");
+            let cache = BlockCache::new(1 << 22);
+            assert!(*file.block(&cache, 2).unwrap() == body[2 * block_bytes..3 * block_bytes]);
+            let mut read = vec![0; 200_000];
+            file.read_at(&cache, 99_999, &mut read).unwrap();
+            assert!(read == body[99_999..299_999]);
+            let mut scanned = Vec::new();
+            file.scan(5..300_001, |bytes| {
+                scanned.extend_from_slice(bytes);
+                Ok::<_, BlockError>(())
+            })
+            .unwrap();
+            assert!(scanned == body[5..]);
+            file.verify().unwrap();
+        }
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[33] = 1;
+        let crc = crc32c::crc32c(&bytes[..HEAD_CRC_AT]);
+        bytes[HEAD_CRC_AT..HEAD_BYTES].copy_from_slice(&crc.to_le_bytes());
+        std::fs::write(&path, bytes).unwrap();
+        assert!(matches!(check(&path), Err(BlockError::Damaged { .. })));
     }
 
     #[test]
@@ -946,7 +1032,8 @@ mod tests {
         assert_eq!(&bytes[..16], b"FLOEBLKS\x01\0\0\0TEST");
         assert_eq!(&bytes[16..28], b"\x09\0\0\0\0\0\0\0\x03\0\0\0");
         assert_eq!(bytes[28..32], crc32c::crc32c(b"\x83\x92\x06\xE3own").to_le_bytes());
-        assert!(bytes[32..4092].iter().all(|byte| *byte == 0));
+        assert_eq!(&bytes[32..36], b"\0\x40\0\0");
+        assert!(bytes[36..4092].iter().all(|byte| *byte == 0));
         assert_eq!(bytes[4092..4096], crc32c::crc32c(&bytes[..4092]).to_le_bytes());
         assert_eq!(&bytes[4096..], b"123456789\x83\x92\x06\xE3own");
     }
