@@ -137,24 +137,31 @@ impl SealedReader {
         ask(&index, &self.blocks).map_err(|error| StoreError::Damaged(super::describe(&error)))
     }
 
-    /// Builds a run that turned out to be damaged again.
-    fn rebuild_external_ids(&self, error: &BlockError) -> Result<()> {
-        if matches!(error, BlockError::Io { .. }) {
-            return Err(damaged(error));
+    /// Builds a run that turned out to be damaged again; waits if another thread does.
+    fn rebuild_external_ids(&self, error: BlockError) -> Result<()> {
+        /// An error of the index or of the segments' reader.
+        struct Failed(StoreError);
+        impl From<BlockError> for Failed {
+            fn from(error: BlockError) -> Self {
+                Self(damaged(&error))
+            }
+        }
+        if let BlockError::Io { .. } = error {
+            return Err(damaged(&error));
         }
         tracing::warn!(%error, "a derived file is built again");
-        let Some(gone) = self.dedup.discard(error).map_err(|error| damaged(&error))? else {
-            return Ok(());
-        };
-        let segments: Vec<(OrganizationId, Arc<Segment>)> = {
-            let tails = self.tails.read().unwrap_or_else(PoisonError::into_inner);
-            let of = |(id, tail): (&OrganizationId, &Arc<SharedTail>)| {
-                let sealed = read(tail).sealed();
-                sealed.segments.iter().map(|s| (*id, Arc::clone(s))).collect::<Vec<_>>()
+        let rebuild = |gone| {
+            let segments: Vec<(OrganizationId, Arc<Segment>)> = {
+                let tails = self.tails.read().unwrap_or_else(PoisonError::into_inner);
+                let of = |(id, tail): (&OrganizationId, &Arc<SharedTail>)| {
+                    let sealed = read(tail).sealed();
+                    sealed.segments.iter().map(|s| (*id, Arc::clone(s))).collect::<Vec<_>>()
+                };
+                tails.iter().flat_map(of).collect()
             };
-            tails.iter().flat_map(of).collect()
+            rebuild_runs(&self.dedup, &segments, vec![gone]).map_err(Failed)
         };
-        rebuild_runs(&self.dedup, &segments, vec![gone])
+        self.dedup.repair(error, rebuild).map_err(|Failed(error)| error)
     }
 
     /// Builds the index of a segment from its events.
@@ -251,7 +258,7 @@ impl View<'_> {
         }
         let candidates = self.reader.dedup.candidates(hash, &self.reader.blocks);
         for sequence in candidates.or_else(|error| {
-            self.reader.rebuild_external_ids(&error)?;
+            self.reader.rebuild_external_ids(error)?;
             self.reader.dedup.candidates(hash, &self.reader.blocks).map_err(|e| damaged(&e))
         })? {
             if let Some(number) = self.has_external_id(sealed, sequence, external_id)? {
@@ -274,7 +281,7 @@ impl View<'_> {
         let hashes: Vec<KeyHash> = external_ids.iter().map(|(_, hash)| *hash).collect();
         let candidates = self.reader.dedup.candidates_of_all(&hashes, &self.reader.blocks);
         let candidates = candidates.or_else(|error| {
-            self.reader.rebuild_external_ids(&error)?;
+            self.reader.rebuild_external_ids(error)?;
             let again = self.reader.dedup.candidates_of_all(&hashes, &self.reader.blocks);
             again.map_err(|error| damaged(&error))
         })?;
