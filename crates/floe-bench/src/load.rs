@@ -1,10 +1,10 @@
 //! A load of HTTP requests over a fixed number of connections, each waiting for its answer.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use crate::folder::TOKEN;
+use crate::http::Connection;
 
 /// Latencies of requests, and how long it all took.
 #[derive(Debug, Default)]
@@ -26,14 +26,15 @@ impl Samples {
 
     /// In milliseconds; `permille` of 500 is the median.
     pub(crate) fn percentile_ms(&self, permille: usize) -> f64 {
-        let index = (self.latencies.len() * permille / 1000).min(self.latencies.len() - 1);
+        let last = self.latencies.len().saturating_sub(1);
+        let index = (self.latencies.len() * permille / 1000).min(last);
         self.latencies.get(index).map_or(0.0, |latency| latency.as_secs_f64() * 1000.0)
     }
 }
 
 /// Makes the bodies of one connection: events whose external ids are never used twice.
 #[derive(Debug, Clone)]
-pub(crate) struct Bodies {
+struct Bodies {
     body: Vec<u8>,
     /// Where the 16 digits of each event's external id stand.
     ids: Vec<usize>,
@@ -44,14 +45,15 @@ const ID_DIGITS: usize = 16;
 
 impl Bodies {
     /// Bodies of so many events; `connection` keeps ids of connections and runs apart.
-    pub(crate) fn new(events: usize, connection: u64) -> Self {
+    fn new(events: usize, connection: u64) -> Self {
         let mut body = b"{\"events\":[".to_vec();
         let mut ids = Vec::new();
         for event in 0..events {
             if event > 0 {
                 body.push(b',');
             }
-            body.extend_from_slice(b"{\"name\":\"ai_usage\",\"external_id\":\"e");
+            // No id of a data set begins so.
+            body.extend_from_slice(b"{\"name\":\"ai_usage\",\"external_id\":\"h");
             ids.push(body.len());
             body.extend_from_slice(&[b'0'; ID_DIGITS]);
             let customer = event * 37 % 1000;
@@ -72,11 +74,6 @@ impl Bodies {
         }
         body.extend_from_slice(b"]}");
         Self { body, ids, next: connection << 40 }
-    }
-
-    /// The bytes of a body.
-    pub(crate) fn byte_len(&self) -> usize {
-        self.body.len()
     }
 
     fn next(&mut self) -> &[u8] {
@@ -102,21 +99,26 @@ pub(crate) enum Kind {
     Ingest(usize),
 }
 
-/// Asks over so many connections for a while. `run` keeps external ids of runs apart.
-pub(crate) fn run(
-    address: SocketAddr,
-    token: &str,
-    kind: &Kind,
-    connections: usize,
-    duration: Duration,
-    run: u64,
-) -> anyhow::Result<Samples> {
+/// How much is asked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Load {
+    pub(crate) connections: usize,
+    pub(crate) duration: Duration,
+    /// Requests a second, over all connections; as many as there can be if absent.
+    pub(crate) per_second: Option<f64>,
+    /// Requests of each connection, if not as many as the duration allows.
+    pub(crate) requests_max: Option<u64>,
+    /// Keeps external ids of runs apart: no two runs on one folder have the same.
+    pub(crate) run: u64,
+}
+
+/// Asks over so many connections for a while.
+pub(crate) fn run(address: SocketAddr, kind: &Kind, load: Load) -> anyhow::Result<Samples> {
     let began = Instant::now();
-    let threads: Vec<_> = (0..connections as u64)
+    let threads: Vec<_> = (0..load.connections as u64)
         .map(|connection| {
-            let (token, kind) = (token.to_owned(), kind.clone());
-            let id = run << 8 | connection;
-            std::thread::spawn(move || ask(address, &token, &kind, began, duration, id))
+            let kind = kind.clone();
+            std::thread::spawn(move || ask(address, &kind, load, began, connection))
         })
         .collect();
     let mut samples = Samples::default();
@@ -129,79 +131,43 @@ pub(crate) fn run(
     Ok(samples)
 }
 
+#[expect(clippy::cast_precision_loss, reason = "a rate")]
 fn ask(
     address: SocketAddr,
-    token: &str,
     kind: &Kind,
+    load: Load,
     began: Instant,
-    duration: Duration,
-    id: u64,
+    number: u64,
 ) -> anyhow::Result<Vec<Duration>> {
-    let mut stream = TcpStream::connect(address).context("cannot connect")?;
-    stream.set_nodelay(true)?;
-    let mut reader = BufReader::new(stream.try_clone()?);
+    let mut connection = Connection::new(address)?;
     let mut bodies = match kind {
         Kind::Get(_) => None,
-        Kind::Ingest(events) => Some(Bodies::new(*events, id)),
+        Kind::Ingest(events) => Some(Bodies::new(*events, load.run << 8 | number)),
     };
-    let head = match (kind, &bodies) {
-        (Kind::Ingest(_), Some(bodies)) => format!(
-            "POST /v1/events/ingest HTTP/1.1\r\nHost: floe\r\nAuthorization: Bearer {token}\r\n\
-             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
-            bodies.byte_len()
-        ),
-        (Kind::Get(path), _) => {
-            format!("GET {path} HTTP/1.1\r\nHost: floe\r\nAuthorization: Bearer {token}\r\n\r\n")
-        }
-        (Kind::Ingest(_), None) => String::new(),
+    let head = match &bodies {
+        Some(bodies) => Connection::ingestion_head(TOKEN, bodies.body.len()),
+        None => String::new(),
     };
-    let mut request = Vec::new();
+    // With a pace, connections take turns.
+    let pace = load.per_second.map(|all| {
+        let every = Duration::from_secs_f64(load.connections as f64 / all);
+        (every, every.mul_f64(number as f64 / load.connections as f64))
+    });
+    let mut due = pace.map(|(_, first)| first);
     let mut latencies = Vec::new();
-    while began.elapsed() < duration {
-        request.clear();
-        request.extend_from_slice(head.as_bytes());
-        if let Some(bodies) = &mut bodies {
-            request.extend_from_slice(bodies.next());
+    let requests_max = load.requests_max.unwrap_or(u64::MAX);
+    while began.elapsed() < load.duration && (latencies.len() as u64) < requests_max {
+        if let (Some(at), Some((every, _))) = (&mut due, pace) {
+            std::thread::sleep(at.saturating_sub(began.elapsed()));
+            *at += every;
         }
+        let body = bodies.as_mut().map_or(&[][..], Bodies::next);
         let asked = Instant::now();
-        stream.write_all(&request)?;
-        read_answer(&mut reader)?;
+        match kind {
+            Kind::Get(path) => connection.get(TOKEN, path)?,
+            Kind::Ingest(_) => connection.send(&head, body)?,
+        };
         latencies.push(asked.elapsed());
     }
     Ok(latencies)
-}
-
-/// The body of one answer.
-pub(crate) fn get(address: SocketAddr, token: &str, path: &str) -> anyhow::Result<String> {
-    let mut stream = TcpStream::connect(address)?;
-    let head =
-        format!("GET {path} HTTP/1.1\r\nHost: floe\r\nAuthorization: Bearer {token}\r\n\r\n");
-    stream.write_all(head.as_bytes())?;
-    read_answer(&mut BufReader::new(stream))
-}
-
-fn read_answer(reader: &mut BufReader<TcpStream>) -> anyhow::Result<String> {
-    let mut line = String::new();
-    reader.read_line(&mut line)?;
-    let ok = line.starts_with("HTTP/1.1 200");
-    let status = line.trim().to_owned();
-    let mut length = 0;
-    loop {
-        line.clear();
-        reader.read_line(&mut line)?;
-        if line.trim().is_empty() {
-            break;
-        }
-        if let Some((name, value)) = line.split_once(':')
-            && name.eq_ignore_ascii_case("content-length")
-        {
-            length = value.trim().parse()?;
-        }
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body)?;
-    if !ok {
-        bail!("{status}: {}", String::from_utf8_lossy(&body));
-    }
-    Ok(String::from_utf8(body)?)
 }

@@ -1,15 +1,37 @@
-//! Benchmarks of Floe against the raw limits of the machine that it runs on.
+//! Benchmarks of Floe against the raw limits of the machine that it runs on, and against other
+//! engines on the same events.
 //!
-//! Every figure is a ratio within one run: the contenders take turns, so that a machine whose
-//! speed drifts slows them all. See `docs/benchmarks.md`.
+//! Every figure that counts is a ratio within one run: the contenders take turns, so that a
+//! machine whose speed drifts slows them all. See `docs/benchmarks.md`.
 
+mod all;
 mod bare;
+mod columns;
+mod crosscheck;
+mod data;
+mod fill;
+mod first_query;
+mod folder;
+mod generate;
+mod http;
 mod ingest;
 mod load;
+mod mixed;
+mod peers;
+mod process;
+mod queries;
+mod questions;
+mod random;
+mod report;
+mod scale;
+mod server;
+mod sql;
+mod start;
+mod variants;
 
 use clap::{Parser, Subcommand};
 
-/// Benchmarks of Floe.
+/// Benchmarks of Floe. Tables are Markdown, on standard output.
 #[derive(Debug, Parser)]
 struct Arguments {
     #[command(subcommand)]
@@ -18,16 +40,51 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Ingestion over HTTP, beside the same server without a committer, and a bare group commit.
+    /// All of the following, one after the other, and a table of bars
+    All(all::All),
+    Generate(generate::Generate),
+    Load(fill::Load),
+    Queries(queries::Queries),
+    FirstQuery(first_query::FirstQuery),
+    Scale(scale::Scale),
+    Crosscheck(crosscheck::Crosscheck),
     Ingest(ingest::Ingest),
-    /// A server for the other commands: Floe's own, or one that parses and stores nothing.
+    Mixed(mixed::Mixed),
+    Start(start::Start),
+    Variants(variants::Variants),
     #[command(hide = true)]
-    Serve(ingest::Serve),
+    Serve(server::Serve),
 }
 
 fn main() -> anyhow::Result<()> {
-    match Arguments::parse().command {
-        Command::Ingest(ingest) => ingest.run(),
-        Command::Serve(serve) => serve.run(),
+    let bars = match Arguments::parse().command {
+        Command::All(all) => all.run()?,
+        Command::Generate(generate) => {
+            generate.run()?;
+            Vec::new()
+        }
+        Command::Load(load) => load.run()?,
+        Command::Queries(queries) => queries.run()?,
+        Command::FirstQuery(first) => first.run()?,
+        Command::Scale(scale) => scale.run()?,
+        Command::Crosscheck(crosscheck) => {
+            crosscheck.run()?;
+            Vec::new()
+        }
+        Command::Ingest(ingest) => ingest.run()?,
+        Command::Mixed(mixed) => mixed.run()?,
+        Command::Start(start) => start.run()?,
+        Command::Variants(variants) => {
+            variants.run()?;
+            Vec::new()
+        }
+        Command::Serve(serve) => {
+            serve.run()?;
+            Vec::new()
+        }
+    };
+    if !bars.is_empty() {
+        report::print_bars(&bars);
     }
+    Ok(())
 }
