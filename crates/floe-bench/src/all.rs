@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 
 use crate::crosscheck::Crosscheck;
-use crate::data::Variant;
-use crate::fill::Load;
+use crate::fill::{Load, disk_bars};
 use crate::first_query::FirstQuery;
 use crate::folder;
 use crate::ingest::Ingest;
@@ -87,6 +86,8 @@ impl All {
                 events: self.variant_events,
                 rounds: 3,
                 milliseconds: 300,
+                only: None,
+                python: python(),
             };
             variants.run()?;
         }
@@ -97,8 +98,9 @@ impl All {
     fn filled(&self, events: u64, bars: &mut Vec<Bar>) -> anyhow::Result<PathBuf> {
         let data = self.folder.join(format!("usual-{events}"));
         if !folder::exists(&data) {
-            bars.extend(Load::new(&data, events, Variant::Usual).run()?);
+            Load::run_apart(&data, events)?;
         }
+        bars.extend(disk_bars(events, folder::sizes(&data)?));
         Ok(data)
     }
 }

@@ -144,7 +144,7 @@ fn random_meter(random: &mut Random) -> anyhow::Result<Asked> {
     let function = random.pick(&AggregationFunction::ALL.map(|(_, function)| function));
     let properties = ["tokens", "latency", "model", "region", "timestamp", "name", "absent"];
     // Mostly the two that are numbers.
-    let likely = if random.chance(60) { &properties[..2] } else { &properties };
+    let likely = if random.chance(75) { &properties[..2] } else { &properties };
     let property = random.pick(likely);
     let zone = TimeZone::named(random.pick(&ZONES)).context("no such zone")?;
     let interval = random.pick(&Interval::ALL);
@@ -196,7 +196,7 @@ fn random_span(interval: Interval, random: &mut Random) -> (i64, i64) {
 }
 
 fn random_filter(random: &mut Random, levels: u32) -> anyhow::Result<Filter> {
-    let conjunction = random.pick(&[Conjunction::And, Conjunction::And, Conjunction::Or]);
+    let conjunction = random.pick(&[Conjunction::And, Conjunction::Or]);
     let mut clauses = Vec::new();
     for _ in 0..random.below(4) {
         clauses.push(if levels > 1 && random.chance(10) {

@@ -58,6 +58,11 @@ impl Variant {
         ("wide", Self::Wide),
         ("strings", Self::Strings),
     ];
+
+    /// As it is called on the command line.
+    pub(crate) fn name(self) -> &'static str {
+        Self::ALL.into_iter().find(|(_, variant)| *variant == self).map_or("", |(name, _)| name)
+    }
 }
 
 /// A data set.

@@ -1,6 +1,7 @@
 //! Fills a data folder through the store's own door.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -35,6 +36,9 @@ pub(crate) struct Load {
     /// Batches that are under way at the same time, and may share a commit
     #[arg(long, default_value_t = 16)]
     pub(crate) tasks: u64,
+    /// Print no bars
+    #[arg(long, hide = true)]
+    no_bars: bool,
 }
 
 /// What filling a folder came to.
@@ -57,13 +61,31 @@ const TELL_EVERY: Duration = Duration::from_secs(5);
 impl Load {
     /// Fills a folder with the default batches.
     pub(crate) fn new(data: &Path, events: u64, variant: Variant) -> Self {
-        Self { data: data.to_owned(), events, seed: 1, variant, batch: 1000, tasks: 16 }
+        Self {
+            data: data.to_owned(),
+            events,
+            seed: 1,
+            variant,
+            batch: 1000,
+            tasks: 16,
+            no_bars: false,
+        }
     }
 
     pub(crate) fn run(&self) -> anyhow::Result<Vec<Bar>> {
         let filled = self.fill()?;
         filled.print();
-        Ok(filled.bars())
+        Ok(if self.no_bars { Vec::new() } else { disk_bars(self.events, filled.sizes) })
+    }
+
+    /// The same in a process of its own, whose memory is this folder's alone; without the bars.
+    pub(crate) fn run_apart(data: &Path, events: u64) -> anyhow::Result<()> {
+        let status = Command::new(std::env::current_exe()?)
+            .args(["load", "--no-bars", "--events", &events.to_string(), "--data"])
+            .arg(data)
+            .status()?;
+        anyhow::ensure!(status.success(), "loading ended with {status}");
+        Ok(())
     }
 
     /// Fills the folder.
@@ -155,22 +177,19 @@ impl Filled {
         line("the rest of cache, bytes/event", per_event(self.sizes.cache));
         line("journal as allocated, MiB", figure(mebibytes(self.sizes.journal)));
     }
+}
 
-    /// The bars of disk space.
-    #[expect(clippy::cast_precision_loss, reason = "for people")]
-    pub(crate) fn bars(&self) -> Vec<Bar> {
-        let Sizes { segments, dedup, .. } = self.sizes;
-        if segments == 0 {
-            return Vec::new();
-        }
-        let events = self.events as f64;
-        vec![
-            Bar::at_most("segments, bytes/event", 30.0, segments as f64 / events),
-            Bar::at_most(
-                "segments and deduplication, bytes/event",
-                46.0,
-                (segments + dedup) as f64 / events,
-            ),
-        ]
+/// The bars of disk space, of a folder with segments.
+#[expect(clippy::cast_precision_loss, reason = "for people")]
+pub(crate) fn disk_bars(events: u64, sizes: Sizes) -> Vec<Bar> {
+    let Sizes { segments, dedup, .. } = sizes;
+    if segments == 0 {
+        return Vec::new();
     }
+    let per_event = |bytes: u64| bytes as f64 / events as f64;
+    let of = |what| format!("{what}, bytes/event of {events} events");
+    vec![
+        Bar::at_most(of("segments"), 30.0, per_event(segments)),
+        Bar::at_most(of("segments and deduplication"), 46.0, per_event(segments + dedup)),
+    ]
 }

@@ -1,5 +1,6 @@
 //! Other engines, in Python processes that answer over standard input and output.
 
+use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -34,6 +35,11 @@ impl Python {
             );
         }
         Ok(())
+    }
+
+    /// As arguments of another command.
+    pub(crate) fn arguments(&self) -> [&OsStr; 2] {
+        [OsStr::new("--python"), self.python.as_os_str()]
     }
 
     fn start(&self, name: &'static str, script: &str, arguments: &[&str]) -> anyhow::Result<Peer> {
