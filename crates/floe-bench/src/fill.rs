@@ -48,7 +48,7 @@ pub(crate) struct Filled {
     pub(crate) seconds: f64,
     /// The greatest that was seen.
     pub(crate) anonymous_bytes: u64,
-    /// When all was sealed.
+    /// When all was sealed and merged.
     pub(crate) anonymous_bytes_after: u64,
     pub(crate) sizes: Sizes,
 }
@@ -123,6 +123,8 @@ impl Load {
             task.await??;
         }
         let seconds = began.elapsed().as_secs_f64();
+        // So that other engines can read all of it.
+        store.seal().await?;
         let anonymous_bytes_after = anonymous_bytes(me)?;
         tokio::task::spawn_blocking(move || store.close()).await?;
         Ok(Filled {
