@@ -91,6 +91,15 @@ struct Round {
 /// The rounds of each contender.
 type Rounds = Vec<(Contender, Vec<Round>)>;
 
+/// A case that is done.
+struct Done {
+    rounds: Rounds,
+    /// Bytes that Floe journals for a request.
+    journaled: usize,
+    /// What one of its commits took.
+    commit_ms: f64,
+}
+
 /// The servers of a case.
 struct Servers {
     answer: Running,
@@ -125,11 +134,9 @@ impl Ingest {
         let mut bars = Vec::new();
         for (number, case) in CASES.iter().enumerate() {
             let servers = Servers::start(folder.path(), case)?;
-            let (rounds, commit_ms) =
-                self.run_case(folder.path(), case, number, &servers, filled.as_ref())?;
-            report(case, &rounds);
-            println!("\nOne commit of Floe took {:.2} ms on average.", median(commit_ms));
-            bars.extend(bars_of(case, &rounds));
+            let done = self.run_case(folder.path(), case, number, &servers, filled.as_ref())?;
+            done.report(case);
+            bars.extend(bars_of(case, &done.rounds));
         }
         if let Some(filled) = filled {
             filled.stop()?;
@@ -144,7 +151,7 @@ impl Ingest {
         number: usize,
         servers: &Servers,
         filled: Option<&Running>,
-    ) -> anyhow::Result<(Rounds, Vec<f64>)> {
+    ) -> anyhow::Result<Done> {
         let duration = Duration::from_secs(self.seconds);
         let mut runs = (number as u64) << 12;
         let mut run = |server: &Running, kind: &Kind, seconds| -> anyhow::Result<Round> {
@@ -200,7 +207,7 @@ impl Ingest {
                 });
             }
         }
-        Ok((rounds, commit_ms))
+        Ok(Done { rounds, journaled, commit_ms: median(commit_ms) })
     }
 }
 
@@ -214,30 +221,36 @@ fn bytes_per_request(before: Commits, after: Commits, requests: usize) -> usize 
     ((after.bytes - before.bytes) / requests as f64) as usize
 }
 
-#[expect(clippy::cast_precision_loss, reason = "rates")]
-fn report(case: &Case, rounds: &Rounds) {
-    let count = rounds.first().map_or(0, |(_, rounds)| rounds.len());
-    head(
-        &format!("{}, medians of {count} rounds", case.name),
-        &["", "requests/s", "events/s", "p50 ms", "p99 ms", "server CPU µs/request"],
-    );
-    for (contender, rounds) in rounds {
-        let of = |figure: &dyn Fn(&Round) -> f64| median(rounds.iter().map(figure).collect());
-        let rate = of(&|round| round.samples.per_second());
-        let cpu = of(&|round| round.cpu_seconds * 1e6 / round.samples.latencies.len() as f64);
-        row(&[
-            contender.name().to_owned(),
-            format!("{rate:.0}"),
-            format!("{:.0}", rate * case.events as f64),
-            format!("{:.2}", of(&|round| round.samples.percentile_ms(500))),
-            format!("{:.2}", of(&|round| round.samples.percentile_ms(990))),
-            if cpu > 0.0 { format!("{cpu:.1}") } else { String::new() },
-        ]);
-    }
-    println!("\nFloe's requests/s to those of others, round by round, median:");
-    for (contender, _) in rounds.iter().filter(|(of, _)| *of != Contender::Floe) {
-        let ratio = ratio(rounds, Contender::Floe, *contender, Samples::per_second);
-        println!("- {:.2} of {}", ratio.unwrap_or(0.0), contender.name());
+impl Done {
+    #[expect(clippy::cast_precision_loss, reason = "rates")]
+    fn report(&self, case: &Case) {
+        let count = self.rounds.first().map_or(0, |(_, rounds)| rounds.len());
+        head(
+            &format!("{}, medians of {count} rounds", case.name),
+            &["", "requests/s", "events/s", "p50 ms", "p99 ms", "server CPU µs/request"],
+        );
+        for (contender, rounds) in &self.rounds {
+            let of = |figure: &dyn Fn(&Round) -> f64| median(rounds.iter().map(figure).collect());
+            let rate = of(&|round| round.samples.per_second());
+            let cpu = of(&|round| round.cpu_seconds * 1e6 / round.samples.latencies.len() as f64);
+            row(&[
+                contender.name().to_owned(),
+                format!("{rate:.0}"),
+                format!("{:.0}", rate * case.events as f64),
+                format!("{:.2}", of(&|round| round.samples.percentile_ms(500))),
+                format!("{:.2}", of(&|round| round.samples.percentile_ms(990))),
+                if cpu > 0.0 { format!("{cpu:.1}") } else { String::new() },
+            ]);
+        }
+        println!("\nFloe's requests/s to those of others, round by round, median:");
+        for (contender, _) in self.rounds.iter().filter(|(of, _)| *of != Contender::Floe) {
+            let ratio = ratio(&self.rounds, Contender::Floe, *contender, Samples::per_second);
+            println!("- {:.2} of {}", ratio.unwrap_or(0.0), contender.name());
+        }
+        println!(
+            "\nFloe journals {} bytes a request, in commits of {:.2} ms on average.",
+            self.journaled, self.commit_ms
+        );
     }
 }
 
