@@ -167,7 +167,9 @@ fn create_folder(folder: &Path) -> std::io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(folder)?;
-    for parent in missing.iter().filter_map(|path| path.parent()) {
+    // The folder itself also if it was there: who made it may have been stopped before this.
+    let made = missing.iter().copied().filter(|path| *path != folder).chain([folder]);
+    for parent in made.filter_map(Path::parent) {
         let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
         File::open(parent)?.sync_all()?;
     }
