@@ -239,9 +239,12 @@ impl Maintenance {
     /// again.
     fn seal(&self, job: &SealJob) -> Result<(), MaintainError> {
         let mut segments = Vec::new();
-        // An earlier try may have got so far.
+        // An earlier try may have got so far. Runs of events that were sealed before may be missing
+        // too; these are not among the job's, and are built from segments.
+        let sealed_end = Sequence(self.manifest().sealed_end);
         let missing = self.reader.dedup.missing(job.end).pop();
-        let mut run = missing.map(RunBuilder::new);
+        let missing = missing.map(|missing| missing.start.max(sealed_end)..missing.end);
+        let mut run = missing.filter(|missing| !missing.is_empty()).map(RunBuilder::new);
         for (organization, _, memtable) in &job.memtables {
             let mut counts = ColumnCounts::default();
             memtable.chunks().for_each(|(_, chunk)| chunk.count_columns(&mut counts));
@@ -316,6 +319,10 @@ impl Maintenance {
                 Ok(false) => break,
                 Err(error) => {
                     tracing::error!(error = %super::describe(&error), "merging external ids failed");
+                    // A damaged run, before a lookup meets it.
+                    if let Err(error) = self.reader.rebuild_external_ids(error) {
+                        tracing::error!(error = %super::describe(&error), "external ids were not repaired");
+                    }
                     break;
                 }
             }

@@ -138,7 +138,7 @@ impl SealedReader {
     }
 
     /// Builds a run that turned out to be damaged again; waits if another thread does.
-    fn rebuild_external_ids(&self, error: BlockError) -> Result<()> {
+    pub(super) fn rebuild_external_ids(&self, error: BlockError) -> Result<()> {
         /// An error of the index or of the segments' reader.
         struct Failed(StoreError);
         impl From<BlockError> for Failed {
