@@ -152,6 +152,9 @@ pub struct Opened {
     pub torn_bytes: Option<u64>,
 }
 
+/// How long a folder's lock is waited for before the folder counts as in use.
+const LOCK_WAIT_MAX: std::time::Duration = std::time::Duration::from_millis(200);
+
 fn open_failed(path: &Path, error: &dyn std::error::Error) -> StoreError {
     StoreError::Open(format!("{}: {error}", path.display()))
 }
@@ -204,13 +207,23 @@ fn lock_unchanged(folder: &Path) -> Result<Option<File>> {
 }
 
 fn take_lock(folder: &Path, path: &Path, file: &File) -> Result<()> {
-    match file.try_lock() {
-        Ok(()) => Ok(()),
-        Err(TryLockError::WouldBlock) => Err(StoreError::Open(format!(
-            "another process has the data folder {} open; one folder serves one process",
-            folder.display()
-        ))),
-        Err(TryLockError::Error(error)) => Err(open_failed(path, &error)),
+    let begin = std::time::Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            // A process that this one started has all of its files until it runs its own program,
+            // and with them the lock of a store that was just closed.
+            Err(TryLockError::WouldBlock) if begin.elapsed() < LOCK_WAIT_MAX => {
+                std::thread::sleep(LOCK_WAIT_MAX / 20);
+            }
+            Err(TryLockError::WouldBlock) => {
+                return Err(StoreError::Open(format!(
+                    "another process has the data folder {} open; one folder serves one process",
+                    folder.display()
+                )));
+            }
+            Err(TryLockError::Error(error)) => return Err(open_failed(path, &error)),
+        }
     }
 }
 

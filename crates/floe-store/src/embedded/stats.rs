@@ -178,7 +178,7 @@ impl StorageStats {
                 if name == "dedup" {
                     continue;
                 }
-                let kind = name.split_once('.').map_or(&*name, |(_, kind)| kind).to_owned();
+                let kind = name.rsplit_once('.').map_or(&*name, |(_, kind)| kind).to_owned();
                 let of_kind = kinds.entry(kind).or_default();
                 of_kind.0 += 1;
                 of_kind.1 += bytes(&of.join(&name))?;

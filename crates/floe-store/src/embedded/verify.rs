@@ -22,6 +22,7 @@ use super::blocks::{BlockCache, BlockError, UNFINISHED_SUFFIX};
 use super::catalog::CatalogFacts;
 use super::codec::{self, DecodeError};
 use super::dedup::{ExaminedRuns, KeyHash, KeyHasher, KeySet};
+use super::derived::{self, Compared};
 use super::fs::{Fs, FsFile, OpenMode};
 use super::journal::{Journal, JournalIdentity, KnownFiles};
 use super::maintain::{folder_of, segment_path};
@@ -85,6 +86,8 @@ pub struct Checked {
     pub journal_events: u64,
     /// Indexes of segments that were compared with the events.
     pub indexes: u64,
+    /// Rollups of meters that were compared with the events.
+    pub rollups: u64,
     /// Files of known external ids that were compared with the events.
     pub external_id_files: u64,
     /// External ids in them.
@@ -195,6 +198,7 @@ pub fn verify(
         total: 0,
         catalog: None,
         strangers: BTreeMap::new(),
+        derived_files: HashMap::new(),
     };
     verifier.run()?;
     Ok(verifier.report)
@@ -218,6 +222,8 @@ struct Verifier<'v> {
     catalog: Option<CatalogFacts>,
     /// How many events refer to each.
     strangers: BTreeMap<Stranger, u64>,
+    /// Names of files that were derived from each segment, but for its index.
+    derived_files: HashMap<u64, Vec<String>>,
 }
 
 /// Segments that were read, and the keys of their events.
@@ -491,6 +497,11 @@ impl Verifier<'_> {
         let keys = Keys { hasher, ranges, sets, loose: Vec::new(), overflowed: false };
         let mut sealed = Sealed { segments: Vec::new(), unread: Vec::new(), keys };
         let parents = ParentHasher::new(parent_key(folder_id));
+        for name in self.list(&cache)? {
+            if let Some(segment) = derived::segment_of(&name) {
+                self.derived_files.entry(segment).or_default().push(name);
+            }
+        }
         let mut missing_indexes = 0;
         for (organization, meta) in all {
             self.report.checked.segments += 1;
@@ -520,6 +531,7 @@ impl Verifier<'_> {
         let ids: HashSet<u64> = segments.map(|meta| meta.id).collect();
         for name in self.list(cache)? {
             let index = name.strip_suffix(".index").and_then(|id| id.parse::<u64>().ok());
+            let index = index.or_else(|| derived::segment_of(&name));
             let note = match (name.strip_suffix(UNFINISHED_SUFFIX), index) {
                 _ if name == "dedup" => continue,
                 (_, Some(id)) if ids.contains(&id) => continue,
@@ -606,8 +618,40 @@ impl Verifier<'_> {
             self.finding(path, what, means, REPORT);
         }
         let has_index = self.index(index, &segment);
+        if let Err(error) = self.derived(&segment) {
+            self.finding(path, describe(&error), &lost, RESTORE_SEGMENT);
+            return Ok(None);
+        }
         sealed.segments.push((organization, segment));
         Ok(Some(has_index))
+    }
+
+    /// Compares everything else that was derived from a segment with its events.
+    fn derived(&mut self, segment: &Arc<Segment>) -> std::result::Result<(), SegmentError> {
+        for name in self.derived_files.remove(&segment.meta.id).unwrap_or_default() {
+            let path = self.folder.join("cache").join(&name);
+            match derived::compare(&*self.fs, &path, segment)? {
+                Compared::Same => {}
+                Compared::Different(what) => {
+                    let means = "Quantities of a meter may be wrong.";
+                    self.finding(&path, what, means, DELETE);
+                }
+                Compared::Damaged(error) => self.damaged_cache(&error, &path),
+                Compared::OfAnother => {
+                    self.note(format!("cache/{name} is of a segment that is no more"));
+                    continue;
+                }
+                Compared::Unknown => {
+                    self.note(format!(
+                        "cache/{name} is nothing that this version of Floe knows, and was not \
+                         looked at"
+                    ));
+                    continue;
+                }
+            }
+            self.report.checked.rollups += 1;
+        }
+        Ok(())
     }
 
     /// Compares the index of a segment with what was gathered from its events.

@@ -107,6 +107,14 @@ fn used() -> (TempDir, OrganizationId) {
         }
     }
     wait(store.seal()).unwrap();
+    // Rollups of some meters are made when they are first asked for.
+    let mut query = crate::support::count_query();
+    wait(store.quantities(id, query.clone())).unwrap();
+    let value = |function| floe_core::Aggregation::of(function, "value".to_owned());
+    for (_, function) in floe_core::AggregationFunction::ALL.iter().skip(1) {
+        query.aggregation = value(*function);
+        wait(store.quantities(id, query.clone())).unwrap();
+    }
     for number in 0..5 {
         ingest(&store, id, &[event("new", DAY_ONE, Some(&format!("late-{number}")))]).unwrap();
     }
@@ -146,6 +154,7 @@ fn a_clean_folder_is_found_clean_and_everything_is_looked_at() {
     assert_eq!((checked.sealed_events, checked.journal_events), (91, 5));
     assert_eq!(checked.segments, segments(folder.path(), id).len() as u64);
     assert_eq!(checked.indexes, checked.segments);
+    assert!(checked.rollups >= 6 * checked.segments, "{checked:?}");
     assert_eq!(checked.external_ids, 90);
     assert!(checked.external_id_files >= 1 && checked.journal_records >= 5);
     assert!(checked.catalog_rows >= 3 + 4, "{checked:?}");
@@ -157,7 +166,7 @@ fn a_clean_folder_is_found_clean_and_everything_is_looked_at() {
     assert_eq!(stats.segment_bytes, checked.segment_bytes);
     assert_eq!(stats.external_id_files, checked.external_id_files);
     assert_eq!(stats.cache.iter().map(|of| of.files).sum::<u64>(), {
-        checked.indexes + checked.external_id_files
+        checked.indexes + checked.rollups + checked.external_id_files
     });
     let store = open(folder.path());
     let live = wait(store.storage_stats()).unwrap();
@@ -229,6 +238,7 @@ fn a_missing_segment_is_found() {
 fn a_flipped_bit_in_any_cache_file_is_found() {
     let (folder, _) = used();
     let mut all = files(folder.path(), "cache", ".index");
+    all.extend(files(folder.path(), "cache", ".rollup"));
     all.extend(files(folder.path(), "cache/dedup", ".run"));
     for path in all {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
@@ -272,6 +282,15 @@ fn known_external_ids_that_are_not_those_of_the_events_are_found_and_what_they_l
     store.close();
     drop(store);
     finds(folder.path(), "segments", "both have the external id \"one\"");
+}
+
+#[test]
+fn a_rollup_of_other_events_is_found() {
+    let (folder, _) = used();
+    let all = files(folder.path(), "cache", ".rollup");
+    // Of the same segment, for another meter.
+    fs::copy(&all[0], &all[1]).unwrap();
+    finds(folder.path(), "cache", "it is of another meter than its name says");
 }
 
 #[test]

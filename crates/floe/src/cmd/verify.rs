@@ -75,6 +75,7 @@ fn text_of(report: &VerifyReport) -> String {
         journal_bytes,
         journal_events,
         indexes,
+        rollups,
         external_id_files,
         external_ids,
         ..
@@ -91,6 +92,7 @@ fn text_of(report: &VerifyReport) -> String {
             bytes_text(*journal_bytes)
         ),
         format!("indexes       {indexes}"),
+        format!("rollups       {rollups}"),
         format!("external ids  {external_ids} in {external_id_files} files"),
     ];
     lines.extend(notes.iter().map(|note| format!("note: {}", visible(note))));

@@ -16,6 +16,7 @@ mod matches;
 mod numbers;
 mod rollup;
 mod texts;
+mod verify;
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -31,6 +32,7 @@ use self::definition::Key;
 pub(super) use self::matches::asked_for;
 pub(super) use self::rollup::Rollup;
 use self::rollup::RollupBuilder;
+pub(super) use self::verify::{Compared, compare, segment_of};
 use super::blocks::{self, BlockError, BlockFile, BlockWriter, Durability};
 use super::chunk::{Chunk, position};
 use super::fs::Fs;

@@ -4,7 +4,7 @@
 //! about all customers are made of whole cells, whatever its zone; where they are not, it is not
 //! answered from here.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 
 use floe_core::{
@@ -139,6 +139,40 @@ impl Rollup {
             Parts::Least(numbers) => add(numbers, AggregationFunction::Min),
             Parts::Values { .. } | Parts::None => return None,
         })
+    }
+
+    /// Whether another one, of the same function, tells the same: codes of values may differ.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        let same_numbers = |a: &Numbers, b: &Numbers| {
+            a.len() == b.len() && (0..a.len()).all(|place| a.get(place) == b.get(place))
+        };
+        let parts_are_same = match (&self.parts, &other.parts) {
+            (Parts::None, Parts::None) => true,
+            (Parts::Counts(a), Parts::Counts(b)) => a == b,
+            (Parts::Sums(a), Parts::Sums(b))
+            | (Parts::Greatest(a), Parts::Greatest(b))
+            | (Parts::Least(a), Parts::Least(b)) => same_numbers(a, b),
+            (Parts::SumsAndCounts(a, counts), Parts::SumsAndCounts(b, others)) => {
+                counts == others && same_numbers(a, b)
+            }
+            (Parts::Values { ends, .. }, Parts::Values { ends: others, .. }) => {
+                ends == others
+                    && (0..ends.len()).all(|cell| self.values_of(cell) == other.values_of(cell))
+            }
+            _ => false,
+        };
+        self.cells == other.cells && parts_are_same
+    }
+
+    /// The distinct values of a cell, with `None` for events that have none.
+    fn values_of(&self, cell: usize) -> BTreeSet<Option<&str>> {
+        let Parts::Values { ends, codes, texts } = &self.parts else { return BTreeSet::new() };
+        let first = cell.checked_sub(1).map_or(0, |before| ends[before] as usize);
+        let text = |code: &u32| match *code {
+            NO_VALUE => None,
+            code => Some(texts.get(code as usize - 1)),
+        };
+        codes[first..ends[cell] as usize].iter().map(text).collect()
     }
 
     /// Its bytes.
