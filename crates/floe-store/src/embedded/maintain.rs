@@ -22,7 +22,7 @@ use super::fs::Fs;
 use super::manifest::{Manifest, ManifestError};
 use super::rows::Rows;
 use super::segment::{Batch, ColumnCounts, Segment, SegmentError, SegmentMeta, SegmentWriter};
-use super::segment_index::{IndexBuilder, index_path};
+use super::segment_index::IndexBuilder;
 use super::tail::{Memtable, Sealed};
 use super::view::{SealedReader, SharedTail, read};
 
@@ -120,18 +120,19 @@ pub(super) fn remove_leftovers(
     }
     let cache = folder.join("cache");
     for file in fs.list(&cache)? {
-        let name = file.strip_suffix(UNFINISHED_SUFFIX).unwrap_or(&file);
-        let Some(digits) = name.strip_suffix(".index") else { continue };
-        let is_named = name == file
-            && digits.parse::<u64>().is_ok_and(|id| {
-                let mut segments = manifest.organizations.iter().flat_map(|of| &of.segments);
-                segments.any(|segment| segment.id == id)
-            });
-        if !is_named {
+        let Some(id) = segment_of(&file) else { continue };
+        let mut segments = manifest.organizations.iter().flat_map(|of| &of.segments);
+        if file.ends_with(UNFINISHED_SUFFIX) || !segments.any(|segment| segment.id == id) {
             fs.remove(&cache.join(&file))?;
         }
     }
     Ok(())
+}
+
+/// The segment that a file in `cache/` is derived from: its number is what the name begins with.
+fn segment_of(file: &str) -> Option<u64> {
+    let digits = file.find(|character: char| !character.is_ascii_digit())?;
+    file.get(..digits)?.parse().ok()
 }
 
 impl Maintenance {
@@ -396,15 +397,21 @@ impl Maintenance {
             tail.set_sealed(Sealed { segments: all });
         }
         drop(manifest);
-        for id in ids {
-            // Who still reads a file has it open. If it stays, the next start removes it.
-            for path in [segment_path(&self.folder, organization, id), index_path(&self.folder, id)]
+        // Who still reads a file has it open. If it stays, the next start removes it.
+        let cache = self.folder.join("cache");
+        let derived = self
+            .fs
+            .list(&cache)
+            .unwrap_or_default()
+            .into_iter()
+            .filter(|file| segment_of(file).is_some_and(|id| ids.contains(&id)));
+        let derived: Vec<PathBuf> = derived.map(|file| cache.join(file)).collect();
+        let merged = ids.iter().map(|id| segment_path(&self.folder, organization, *id));
+        for path in merged.chain(derived) {
+            if let Err(error) = self.fs.remove(&path)
+                && error.kind() != std::io::ErrorKind::NotFound
             {
-                if let Err(error) = self.fs.remove(&path)
-                    && error.kind() != std::io::ErrorKind::NotFound
-                {
-                    tracing::warn!(file = %path.display(), %error, "a file of no use stays");
-                }
+                tracing::warn!(file = %path.display(), %error, "a file of no use stays");
             }
         }
         Ok(())

@@ -17,7 +17,7 @@ use crate::port::Result;
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Unit<'u> {
     /// In memory, while others may come: the organization's lock is held.
-    Growing(u64, &'u Chunk),
+    Growing(&'u Chunk),
     /// In memory, and no longer written to.
     Frozen(u64, &'u Chunk),
     /// In a segment.
@@ -40,9 +40,9 @@ impl View<'_> {
         let (mut state, frozen, sealing, sealed) = {
             let tail = read(self.tail);
             let mut state = prepare(&tail);
-            let (start, active) = tail.active();
+            let (_, active) = tail.active();
             if overlaps(active.timestamp_range()) {
-                visit(&mut state, Unit::Growing(start, active))?;
+                visit(&mut state, Unit::Growing(active))?;
             }
             (state, tail.frozen(), tail.sealing(), tail.sealed())
         };
@@ -77,7 +77,7 @@ impl View<'_> {
     ) -> Result<()> {
         let segment = match unit {
             Unit::Segment(segment) => segment,
-            Unit::Growing(_, chunk) | Unit::Frozen(_, chunk) => {
+            Unit::Growing(chunk) | Unit::Frozen(_, chunk) => {
                 match customers {
                     None => visit(Rows::Tail(chunk), Selected::All),
                     Some(customers) => {
@@ -100,7 +100,8 @@ impl View<'_> {
                 batch.check().map_err(unreadable)?;
                 Ok(ControlFlow::Continue(()))
             };
-            match &rows {
+            // A visit that is never cut short.
+            let _: ControlFlow<()> = match &rows {
                 None => visit(&Batch::of_group(segment, index), Selected::All)?,
                 Some(rows) => {
                     let from = rows.partition_point(|&row| row < group.start);

@@ -393,8 +393,12 @@ mod tests {
         }
         let is_credit = number % 500 == 9;
         NewEvent {
-            name: if is_credit { METER_CREDITED } else { ["a", "b", "c"][number as usize % 3] }
-                .into(),
+            name: if is_credit {
+                METER_CREDITED
+            } else {
+                ["a", "b", "c"][usize::try_from(number).unwrap() % 3]
+            }
+            .into(),
             source: if number % 50 == 9 { EventSource::System } else { EventSource::User },
             customer: CustomerRef::External(format!("c{}", number % 9).into()),
             timestamp: Timestamp::from_micros(number * 700_000).unwrap(),
@@ -414,7 +418,7 @@ mod tests {
         let mut writer = SegmentWriter::create(&RealFs, &path, counts, 512).unwrap();
         for number in 0..events {
             let at = Timestamp::from_micros(number).unwrap();
-            writer.push(Sequence(number as u64), at, &event(number)).unwrap();
+            writer.push(Sequence(number.cast_unsigned()), at, &event(number)).unwrap();
         }
         let written = writer.finish().unwrap();
         let (first_sequence, last_sequence) = written.sequences.unwrap();

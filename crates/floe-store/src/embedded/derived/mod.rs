@@ -200,7 +200,7 @@ impl Derived {
             let rollup = is_of_this.then(|| Rollup::decode(function, &bytes)).flatten();
             rollup.ok_or_else(|| contradicts_itself(&path))
         };
-        read().inspect_err(|error| note_unusable(error)).ok()
+        read().inspect_err(note_unusable).ok()
     }
 }
 
