@@ -1,5 +1,6 @@
 //! Writing a segment: events in order of ingestion become row groups of a Parquet file.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -7,6 +8,7 @@ use arrow_array::builder::{
     ArrayBuilder, BinaryBuilder, BooleanBuilder, Decimal128Builder, Float64Builder, Int64Builder,
     StringBuilder, TimestampMicrosecondBuilder,
 };
+use arrow_array::cast::AsArray as _;
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef, TimeUnit};
 use floe_core::limits::COST_DECIMAL_PLACES_MAX;
@@ -98,7 +100,22 @@ fn decimal_type() -> DataType {
     DataType::Decimal128(DECIMAL_DIGITS, COST_DECIMAL_PLACES_MAX.cast_signed())
 }
 
-fn properties() -> WriterProperties {
+/// Values of a column that are looked at to tell whether they repeat.
+const SAMPLE_VALUES: usize = 4096;
+/// With fewer values nothing can be told.
+const SAMPLE_VALUES_MIN: usize = 256;
+
+/// Whether texts hardly repeat: a dictionary of them would have to be read for each page, and help
+/// nobody.
+fn hardly_repeats(column: &ArrayRef) -> bool {
+    let Some(texts) = column.as_string_opt::<i32>() else { return false };
+    let sample: Vec<&str> = texts.iter().flatten().take(SAMPLE_VALUES).collect();
+    let distinct: HashSet<&str> = sample.iter().copied().collect();
+    sample.len() >= SAMPLE_VALUES_MIN && 2 * distinct.len() > sample.len()
+}
+
+/// How to write a segment whose first rows are these.
+fn properties(schema: &Schema, first: &[ArrayRef]) -> WriterProperties {
     let column = |name: &str| ColumnPath::new(vec![name.to_owned()]);
     let mut properties = WriterProperties::builder()
         .set_created_by(concat!("floe ", env!("CARGO_PKG_VERSION")).to_owned())
@@ -119,6 +136,12 @@ fn properties() -> WriterProperties {
         .set_column_dictionary_enabled(column("external_id"), false)
         .set_column_encoding(column("external_id"), Encoding::DELTA_LENGTH_BYTE_ARRAY)
         .set_column_statistics_enabled(column("external_id"), EnabledStatistics::None);
+    for (field, values) in schema.fields().iter().zip(first).skip(FIXED_COLUMNS.len()) {
+        if hardly_repeats(values) {
+            let name = column(field.name());
+            properties = properties.set_column_dictionary_enabled(name, false);
+        }
+    }
     properties.build()
 }
 
@@ -203,9 +226,18 @@ struct Rows {
     metadata: Vec<Builder>,
 }
 
+/// Where rows go.
+enum Target {
+    /// Nothing was written yet: how to depends on the first rows.
+    File(ChecksumWriter),
+    Parquet(Box<ArrowWriter<ChecksumWriter>>),
+    /// An error ended it.
+    Gone,
+}
+
 /// Writes one segment.
 pub(in super::super) struct SegmentWriter {
-    writer: ArrowWriter<ChecksumWriter>,
+    target: Target,
     schema: SchemaRef,
     layout: Layout,
     root: Node,
@@ -228,6 +260,30 @@ fn arrow_failed(error: ArrowError) -> SegmentError {
     SegmentError::of(Box::new(error))
 }
 
+impl Target {
+    /// The Parquet writer, made for these first rows if it was not yet.
+    fn writer(
+        &mut self,
+        schema: &SchemaRef,
+        first: &[ArrayRef],
+    ) -> Result<&mut ArrowWriter<ChecksumWriter>, SegmentError> {
+        if matches!(self, Self::File(_))
+            && let Self::File(file) = std::mem::replace(self, Self::Gone)
+        {
+            let options = ArrowWriterOptions::new()
+                .with_properties(properties(schema, first))
+                .with_skip_arrow_metadata(true);
+            let writer = ArrowWriter::try_new_with_options(file, Arc::clone(schema), options)
+                .map_err(parquet_failed)?;
+            *self = Self::Parquet(Box::new(writer));
+        }
+        match self {
+            Self::Parquet(writer) => Ok(writer),
+            Self::File(_) | Self::Gone => Err(SegmentError::Stopped),
+        }
+    }
+}
+
 impl SegmentWriter {
     /// Begins a segment at a path where nothing is, with at most so many columns for the metadata
     /// that were counted.
@@ -240,10 +296,6 @@ impl SegmentWriter {
         let layout = counts.choose(columns_max);
         let schema = schema_of(&layout, &DataType::Utf8);
         let file = ChecksumWriter::create(fs, path)?;
-        let options =
-            ArrowWriterOptions::new().with_properties(properties()).with_skip_arrow_metadata(true);
-        let writer = ArrowWriter::try_new_with_options(file, Arc::clone(&schema), options)
-            .map_err(parquet_failed)?;
         let instants = || TimestampMicrosecondBuilder::new().with_data_type(instant_type());
         let text = StringBuilder::new;
         let rows = Rows {
@@ -262,7 +314,7 @@ impl SegmentWriter {
             metadata: layout.columns.iter().map(|column| Builder::new(column.kind)).collect(),
         };
         Ok(Self {
-            writer,
+            target: Target::File(file),
             schema,
             root: Node::of(&layout),
             layout,
@@ -390,14 +442,15 @@ impl SegmentWriter {
             Arc::new(rows.order.finish()),
         ];
         columns.extend(rows.metadata.iter_mut().map(Builder::finish));
+        let writer = self.target.writer(&self.schema, &columns)?;
         let batch =
             RecordBatch::try_new(Arc::clone(&self.schema), columns).map_err(arrow_failed)?;
-        self.writer.write(&batch).map_err(parquet_failed)?;
+        writer.write(&batch).map_err(parquet_failed)?;
         self.group_rows += count;
         self.group_bytes += self.waiting_bytes;
         (self.waiting, self.waiting_bytes) = (0, 0);
         if self.group_rows >= GROUP_ROWS || self.group_bytes >= GROUP_BYTES {
-            self.writer.flush().map_err(parquet_failed)?;
+            writer.flush().map_err(parquet_failed)?;
             (self.group_rows, self.group_bytes) = (0, 0);
         }
         Ok(())
@@ -408,24 +461,24 @@ impl SegmentWriter {
         if self.waiting > 0 {
             self.write_waiting()?;
         }
-        self.writer.flush().map_err(parquet_failed)?;
+        let writer = self.target.writer(&self.schema, &[])?;
+        writer.flush().map_err(parquet_failed)?;
         // What the writer buffers itself must be out before the checksums are taken.
-        self.writer.sync()?;
+        writer.sync()?;
         let layout = serde_json::to_string(&self.layout)
             .map_err(|error| SegmentError::of(Box::new(error)))?;
-        let data_bytes = self.writer.inner().position();
-        let checksums = self.writer.inner().checksums_text();
+        let data_bytes = writer.inner().position();
+        let checksums = writer.inner().checksums_text();
         for (key, value) in [
             (FORMAT_KEY, FORMAT_VERSION.to_string()),
             (COLUMNS_KEY, layout),
             (CHECKSUMS_KEY, checksums),
         ] {
-            self.writer.append_key_value_metadata(KeyValue::new(key.to_owned(), value));
+            writer.append_key_value_metadata(KeyValue::new(key.to_owned(), value));
         }
-        self.writer.finish().map_err(parquet_failed)?;
-        self.writer.sync()?;
-        let file = self.writer.inner_mut();
-        let (bytes, end_crc32c) = file.finish(data_bytes)?;
+        writer.finish().map_err(parquet_failed)?;
+        writer.sync()?;
+        let (bytes, end_crc32c) = writer.inner_mut().finish(data_bytes)?;
         Ok(Written { bytes, data_bytes, end_crc32c, ..self.written })
     }
 }
