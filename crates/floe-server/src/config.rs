@@ -157,7 +157,7 @@ impl ConfigFile {
             root_token: self.root_token,
             log_format: self.log_format.unwrap_or_default(),
             log: self.log.unwrap_or_else(|| "info".to_owned()),
-            tail_bytes_max: self.tail_mebibytes_max.unwrap_or(256).saturating_mul(1 << 20),
+            tail_bytes_max: self.tail_mebibytes_max.unwrap_or(128).saturating_mul(1 << 20),
             seal_events: self.seal_events.unwrap_or(1_000_000),
             parse_only: false,
         })

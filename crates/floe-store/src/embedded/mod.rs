@@ -99,7 +99,7 @@ pub struct EmbeddedOptions {
 impl Default for EmbeddedOptions {
     fn default() -> Self {
         Self {
-            tail_bytes_max: 256 << 20,
+            tail_bytes_max: 128 << 20,
             seal_events: 1_000_000,
             segment_columns_max: 512,
             segment_events_max: 4_000_000,

@@ -30,7 +30,7 @@ pub(crate) struct Serve {
     /// What to log: a level, or levels by module [default: info]
     #[arg(long, env = "FLOE_LOG", value_name = "FILTER")]
     log: Option<String>,
-    /// Mebibytes of events in memory at which further ones wait until some are sealed [default: 256]
+    /// Mebibytes of events in memory at which further ones wait until some are sealed [default: 128]
     #[arg(long, env = "FLOE_TAIL_MEBIBYTES_MAX", value_name = "MEBIBYTES")]
     tail_mebibytes_max: Option<usize>,
     /// As many events in memory are sealed, however few bytes they have [default: 1000000]
