@@ -21,11 +21,11 @@ use hashbrown::hash_table::Entry;
 use tokio::sync::oneshot;
 
 use super::codec::{self, EncodedEvents};
+use super::customer_meters;
 use super::dedup::KeyHash;
 use super::describe;
 use super::journal::Journal;
 use super::maintain::{Maintainer, SealJob};
-use super::query;
 use super::view::{SealedReader, SharedTail, View, read};
 use crate::port::{IngestReport, Result, StoreError};
 
@@ -460,7 +460,7 @@ impl Thread {
         // Later than everything before it, so that the window it opens holds nothing of that.
         let at = (self.0.clock)().max(self.0.last_ingested_at.next());
         let view = View { organization, tail: &tail, reader: &self.0.reader };
-        let windows = match query::customer_meters(Some(view), &[&customer], &[&meter]) {
+        let windows = match customer_meters::customer_meters(Some(view), &[&customer], &[&meter]) {
             Ok(windows) => windows,
             Err(error) => {
                 let _ = reply.send(Err(error));

@@ -272,7 +272,9 @@ impl Maintenance {
             memtable.chunks().for_each(|(_, chunk)| index.add(Rows::Tail(chunk)));
             self.put_index(index, &segment);
             tracing::debug!(%organization, events, bytes = segment.meta.bytes, "sealed");
-            segments.push(Arc::new(segment));
+            let segment = Arc::new(segment);
+            self.reader.derived.prepare(&self.reader, *organization, &segment, &self.stop);
+            segments.push(segment);
         }
         if let Some(run) = run {
             self.reader.dedup.add(run)?;
@@ -287,12 +289,14 @@ impl Maintenance {
         }
         next.write(&*self.fs, &self.folder)?;
         *manifest = next;
-        for ((_, tail, memtable), segment) in job.memtables.iter().zip(segments) {
+        for ((organization, tail, memtable), segment) in job.memtables.iter().zip(segments) {
+            let end = segment.meta.numbers().end;
             let mut tail = tail.write().unwrap_or_else(PoisonError::into_inner);
             let mut all = tail.sealed().segments.clone();
             all.push(segment);
             tail.set_sealed(Sealed { segments: all });
             drop(tail);
+            self.reader.derived.forget_chunks(*organization, end);
             self.shared.remove_tail_bytes(memtable.bytes());
         }
         drop(manifest);
@@ -380,6 +384,7 @@ impl Maintenance {
         self.put_index(index, &merged);
         tracing::debug!(%organization, segments = old.len(), events = merged.meta.rows, "merged");
         let merged = Arc::new(merged);
+        self.reader.derived.prepare(&self.reader, organization, &merged, &self.stop);
         let ids: Vec<u64> = old.iter().map(|segment| segment.meta.id).collect();
         let mut manifest = self.manifest();
         let mut next = manifest.clone();
@@ -397,6 +402,7 @@ impl Maintenance {
             tail.set_sealed(Sealed { segments: all });
         }
         drop(manifest);
+        ids.iter().for_each(|&id| self.reader.derived.forget_segment(id));
         // Who still reads a file has it open. If it stays, the next start removes it.
         let cache = self.folder.join("cache");
         let derived = self

@@ -7,8 +7,9 @@ mod catalog;
 mod chunk;
 mod codec;
 mod committer;
+mod customer_meters;
 mod dedup;
-#[allow(dead_code, reason = "meter columns, which come next, use the rest")]
+#[allow(dead_code, reason = "some sizes that `floe stats` will show")]
 mod derived;
 pub mod fs;
 pub mod journal;
@@ -49,7 +50,7 @@ use self::catalog::{EmbeddedCatalog, FolderKey};
 use self::codec::EncodedEvents;
 use self::committer::{Committer, Parts, Shared};
 use self::dedup::{DedupIndex, KeyHasher, OpenedIndex};
-use self::derived::Derived;
+use self::derived::{Derived, DerivedLimits};
 use self::fs::{Fs, RealFs};
 use self::journal::{Journal, JournalIdentity, JournalOptions, KnownFiles};
 use self::maintain::{Maintainer, Maintenance, SealOptions, segment_path};
@@ -90,6 +91,8 @@ pub struct EmbeddedOptions {
     pub background: bool,
     /// Bytes of memory for what meters count in each quarter of an hour.
     pub rollup_bytes_max: usize,
+    /// Bytes on disk for what meters count of each customer.
+    pub meter_bytes_max: u64,
     /// The disk.
     pub fs: Arc<dyn Fs>,
     /// The present, UTC.
@@ -107,6 +110,7 @@ impl Default for EmbeddedOptions {
             journal_file_bytes: JournalOptions::default().file_bytes,
             background: true,
             rollup_bytes_max: 32 << 20,
+            meter_bytes_max: 8 << 30,
             fs: Arc::new(RealFs),
             clock: system_time,
         }
@@ -423,6 +427,12 @@ impl EmbeddedStore {
         for error in damaged {
             tracing::warn!(%error, "a derived file is built again");
         }
+        let limits = DerivedLimits {
+            rollup_bytes_max: options.rollup_bytes_max,
+            meter_bytes_max: options.meter_bytes_max,
+        };
+        let derived = Derived::open(Arc::clone(&options.fs), cache.clone(), limits)
+            .map_err(|error| open_failed(&cache, &error))?;
         let reader = Arc::new(SealedReader {
             cipher: cipher.clone(),
             dedup,
@@ -430,7 +440,7 @@ impl EmbeddedStore {
             shared_columns: Arc::new(SharedColumns::new(options.cache_bytes_max / 4)),
             blocks: BlockCache::new(options.cache_bytes_max / 4),
             parents: ParentHasher::new(parent_key(&folder_id)),
-            derived: Derived::new(Arc::clone(&options.fs), cache.clone(), options.rollup_bytes_max),
+            derived,
             fs: Arc::clone(&options.fs),
             folder: folder.to_owned(),
             tails: Arc::default(),
@@ -796,9 +806,12 @@ impl EventStore for EmbeddedStore {
         self.blocking(move |store| {
             let customers: Vec<&Customer> = customers.iter().map(|customer| &**customer).collect();
             let meters: Vec<&Meter> = meters.iter().map(|meter| &**meter).collect();
-            let windows = store
-                .view(organization, |view| query::customer_meters(view, &customers, &meters))?;
-            let rows = |of: &Vec<query::Window>| of.iter().map(query::Window::row).collect();
+            let windows = store.view(organization, |view| {
+                customer_meters::customer_meters(view, &customers, &meters)
+            })?;
+            let rows = |of: &Vec<customer_meters::Window>| {
+                of.iter().map(customer_meters::Window::row).collect()
+            };
             Ok(windows.iter().map(rows).collect())
         })
         .await

@@ -4,19 +4,21 @@
 //! computed before and the events themselves; either way the answer has the same bits.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use floe_core::{
-    CustomerDirectory, CustomerKey, CustomerSlot, EVERYBODY, MeterQuantities, QuantityAccumulator,
-    QuantityQuery, Series,
+    CustomerDirectory, CustomerKey, CustomerRef, CustomerSelection, CustomerSlot, EVERYBODY,
+    MeterQuantities, QuantityAccumulator, QuantityQuery, Series,
 };
 
-use super::derived::{self, Definition, Work};
+use super::blocks::BlockError;
+use super::derived::{self, Buckets, ColumnReader, Definition, MeterColumn, Needed, Work};
 use super::query::{Condition, RowsPlan, is_usage};
 use super::rows::Rows;
-use super::segment::Batch;
+use super::segment::{Batch, Segment};
 use super::units::Unit;
 use super::view::{Selected, View, read};
-use crate::port::Result;
+use crate::port::{Result, StoreError};
 
 /// Finds the bucket of instants that mostly ascend: the last one found is tried first.
 struct BucketFinder<'s> {
@@ -46,6 +48,9 @@ impl<'s> BucketFinder<'s> {
     }
 }
 
+/// Tries of an answer that meet a damaged column; the last one does without columns.
+const TRIES_MAX: usize = 3;
+
 /// The quantities of a meter.
 pub(super) fn quantities(
     view: Option<View<'_>>,
@@ -53,49 +58,79 @@ pub(super) fn quantities(
     directory: &impl CustomerDirectory,
 ) -> Result<MeterQuantities> {
     let series = query.series();
-    let accumulator = QuantityAccumulator::new(
-        query.aggregation.function(),
-        query.customer_aggregation,
-        series.bucket_count(),
-    );
-    let Some(view) = view else { return Ok(accumulator.finish(&series)) };
-    let mut answer = Answer { query, directory, series: &series, accumulator };
-    let between = answer.covered();
+    let new = || Answer::new(query, directory, &series);
+    let Some(view) = view else { return Ok(new().accumulator.finish(&series)) };
     // Conditions on metadata are beyond what a definition knows of.
-    let is_of_all = query.customers.is_none() && query.customer_aggregation.is_none();
-    let definition = if query.metadata.is_empty() && is_of_all && derived::rollups_suit(&series) {
-        Definition::new(&query.filter, &query.aggregation)
-    } else {
-        None
-    };
-    let work = Work::new(read(view.tail).sealed().len());
-    view.units(
-        &between,
-        |_| (),
-        |(), unit| {
-            let derived = &view.reader.derived;
-            let rollup = match (&definition, unit) {
-                (None, _) | (_, Unit::Growing(..)) => None,
-                (Some(definition), Unit::Frozen(start, chunk)) => {
-                    Some(derived.of_chunk(view.organization, start, chunk, definition))
+    let definition =
+        query.metadata.is_empty().then(|| Definition::new(&query.filter, &query.aggregation));
+    let definition = definition.flatten();
+    for tried in 1..=TRIES_MAX {
+        let mut answer = new();
+        let way = match &definition {
+            Some(definition) if tried < TRIES_MAX => Way::of(definition, query, &series),
+            _ => Way::Rows,
+        };
+        way.note(&view);
+        match answer.add_all(&view, way) {
+            Ok(()) => return Ok(answer.accumulator.finish(&series)),
+            Err(Failure::Store(error)) => return Err(error),
+            Err(Failure::Column(segment, error)) => {
+                if let Some(definition) = &definition {
+                    view.reader.derived.discard_column(segment, definition, &error);
                 }
-                (Some(definition), Unit::Segment(segment)) => {
-                    Some(derived.of_segment(segment, definition, &work)?)
-                }
-            };
-            if let Some(rollup) = rollup.filter(|rollup| rollup.is_there()) {
-                derived::add_rollup(&rollup, &series, &mut answer.accumulator);
-                return Ok(());
             }
-            view.scan_unit(unit, &between, query.customers.as_ref(), |rows, selected| {
-                match (rows, selected) {
-                    (Rows::Sealed(batch), Selected::All) => answer.add_batch(batch),
-                    _ => answer.add_rows(rows, selected),
-                }
-            })
-        },
-    )?;
-    Ok(answer.accumulator.finish(&series))
+        }
+    }
+    Err(StoreError::Damaged("events were not found by a scan".to_owned()))
+}
+
+/// What a question is answered from.
+#[derive(Clone, Copy)]
+enum Way<'d> {
+    /// Rollups, and columns where there is none.
+    Rollups(&'d Definition),
+    /// Columns of meters, of segments.
+    Columns(&'d Definition),
+    /// The events themselves.
+    Rows,
+}
+
+impl<'d> Way<'d> {
+    fn of(definition: &'d Definition, query: &QuantityQuery, series: &Series) -> Self {
+        let is_of_all = query.customers.is_none() && query.customer_aggregation.is_none();
+        if is_of_all && derived::rollups_suit(series) {
+            Self::Rollups(definition)
+        } else if derived::columns_suit(series) {
+            Self::Columns(definition)
+        } else {
+            Self::Rows
+        }
+    }
+}
+
+impl Way<'_> {
+    /// Notes what segments to come will need.
+    fn note(self, view: &View<'_>) {
+        let (definition, needed) = match self {
+            Self::Rollups(definition) => (definition, Needed { rollup: true, column: false }),
+            Self::Columns(definition) => (definition, Needed { rollup: false, column: true }),
+            Self::Rows => return,
+        };
+        view.reader.derived.note_use(view.organization, definition, needed);
+    }
+}
+
+/// Why an answer did not come about.
+enum Failure {
+    Store(StoreError),
+    /// The column of this segment is damaged.
+    Column(u64, BlockError),
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
 }
 
 /// An answer under way.
@@ -106,12 +141,206 @@ struct Answer<'q, D> {
     accumulator: QuantityAccumulator,
 }
 
-impl<D: CustomerDirectory> Answer<'_, D> {
+impl<'q, D: CustomerDirectory> Answer<'q, D> {
+    fn new(query: &'q QuantityQuery, directory: &'q D, series: &'q Series) -> Self {
+        let accumulator = QuantityAccumulator::new(
+            query.aggregation.function(),
+            query.customer_aggregation,
+            series.bucket_count(),
+        );
+        Self { query, directory, series, accumulator }
+    }
+
     /// From the first edge of a bucket to the last.
     fn covered(&self) -> Range<i64> {
         match (self.series.edges().first(), self.series.edges().last()) {
             (Some(&first), Some(&last)) => first..last,
             _ => 0..0,
+        }
+    }
+
+    /// Adds all events that the question is about.
+    fn add_all(&mut self, view: &View<'_>, way: Way<'_>) -> std::result::Result<(), Failure> {
+        let between = self.covered();
+        let work = Work::new(read(view.tail).sealed().len());
+        // The columns of segments in which no customer is selected: customers are told apart, so
+        // each is looked at in all of them at once.
+        let mut columns = Vec::new();
+        let mut damaged = None;
+        let visited = view.units(
+            &between,
+            |_| (),
+            |(), unit| match self.add_unit(view, way, &work, unit, &mut columns) {
+                Ok(true) => Ok(()),
+                Ok(false) => {
+                    let customers = self.query.customers.as_ref();
+                    view.scan_unit(unit, &between, customers, |rows, selected| {
+                        match (rows, selected) {
+                            (Rows::Sealed(batch), Selected::All) => self.add_batch(batch),
+                            _ => self.add_rows(rows, selected),
+                        }
+                    })
+                }
+                Err(Failure::Store(error)) => Err(error),
+                Err(Failure::Column(segment, error)) => {
+                    let stopped = StoreError::Damaged(super::describe(&error));
+                    damaged = Some((segment, error));
+                    Err(stopped)
+                }
+            },
+        );
+        match (damaged, visited) {
+            (Some((segment, error)), _) => Err(Failure::Column(segment, error)),
+            (None, Err(error)) => Err(Failure::Store(error)),
+            (None, Ok(())) if columns.is_empty() => Ok(()),
+            (None, Ok(())) => self.add_customers(view, columns),
+        }
+    }
+
+    /// Adds what was derived from a unit, or else puts it aside in `columns`; `false` if neither,
+    /// and its rows must be looked at.
+    fn add_unit(
+        &mut self,
+        view: &View<'_>,
+        way: Way<'_>,
+        work: &Work,
+        unit: Unit<'_>,
+        columns: &mut Vec<(Arc<Segment>, Arc<MeterColumn>)>,
+    ) -> std::result::Result<bool, Failure> {
+        let derived = &view.reader.derived;
+        let rollup = match (way, unit) {
+            (_, Unit::Growing(_)) | (Way::Rows, _) | (Way::Columns(_), Unit::Frozen(..)) => {
+                return Ok(false);
+            }
+            (Way::Columns(_), Unit::Segment(_)) => None,
+            (Way::Rollups(definition), Unit::Frozen(start, chunk)) => {
+                Some(derived.of_chunk(view.organization, start, chunk, definition))
+            }
+            (Way::Rollups(definition), Unit::Segment(segment)) => {
+                Some(derived.of_segment(segment, definition, work)?)
+            }
+        };
+        if let Some(rollup) = rollup.filter(|rollup| rollup.is_there()) {
+            derived::add_rollup(&rollup, self.series, &mut self.accumulator);
+            return Ok(true);
+        }
+        let (Way::Columns(definition) | Way::Rollups(definition), Unit::Segment(segment)) =
+            (way, unit)
+        else {
+            return Ok(false);
+        };
+        let Some(column) = derived.column(view.reader, segment, definition, work)? else {
+            return Ok(false);
+        };
+        match (&self.query.customers, self.query.customer_aggregation) {
+            (Some(customers), _) => self.add_selected(view, segment, &column, customers)?,
+            (None, Some(_)) => columns.push((Arc::clone(segment), column)),
+            (None, None) => {
+                let rows = column.all();
+                self.add_of_column(view, segment, &column, vec![(EVERYBODY, rows)])?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Adds the rows of a column that are of these customers.
+    fn add_selected(
+        &mut self,
+        view: &View<'_>,
+        segment: &Arc<Segment>,
+        column: &Arc<MeterColumn>,
+        customers: &CustomerSelection,
+    ) -> std::result::Result<(), Failure> {
+        let mut all = Vec::new();
+        for customer in customers.references() {
+            let code =
+                view.reader.with_index(segment, |index, cache| index.code_of(cache, &customer))?;
+            let Some(code) = code else { continue };
+            let rows = column.rows_of(&view.reader.blocks, code).map_err(of_column(segment))?;
+            if rows.is_empty() {
+                continue;
+            }
+            let slot = if self.accumulator.is_per_customer() {
+                self.accumulator.slot(CustomerKey::of(&customer, self.directory))
+            } else {
+                EVERYBODY
+            };
+            all.push((slot, rows));
+        }
+        self.add_of_column(view, segment, column, all)
+    }
+
+    /// Adds rows of a column, each range to a customer.
+    fn add_of_column(
+        &mut self,
+        view: &View<'_>,
+        segment: &Arc<Segment>,
+        column: &Arc<MeterColumn>,
+        ranges: Vec<(CustomerSlot, Range<u32>)>,
+    ) -> std::result::Result<(), Failure> {
+        let rows: usize = ranges.iter().map(|(_, rows)| rows.len()).sum();
+        let mut reader = ColumnReader::new(Arc::clone(column), rows <= FEW_ROWS);
+        let mut buckets = Buckets::new(self.series);
+        let function = self.accumulator.function();
+        for (slot, rows) in ranges {
+            let (blocks, accumulator) = (&view.reader.blocks, &mut self.accumulator);
+            reader
+                .each_run(blocks, rows, &mut buckets, accumulator, |bucket, run, accumulator| {
+                    run.add_to_cell(function, accumulator.cell(bucket, slot));
+                })
+                .map_err(of_column(segment))?;
+        }
+        Ok(())
+    }
+
+    /// Adds all rows of columns, one customer after the other: then no more than one's cells are
+    /// kept at a time.
+    fn add_customers(
+        &mut self,
+        view: &View<'_>,
+        columns: Vec<(Arc<Segment>, Arc<MeterColumn>)>,
+    ) -> std::result::Result<(), Failure> {
+        let mut walks = Vec::new();
+        for (segment, column) in columns {
+            let customers = view.reader.with_index(&segment, |index, _| index.customers())?;
+            let entries = column.entries().map_err(of_column(&segment))?;
+            if entries.last().is_some_and(|(code, _)| *code as usize >= customers.len()) {
+                let error = column.disagrees();
+                return Err(Failure::Column(segment.meta.id, error));
+            }
+            let reader = ColumnReader::new(column, false);
+            walks.push(Walk { segment, reader, customers, entries, next: 0 });
+        }
+        let mut cells = self.accumulator.customer_cells();
+        let mut buckets = Buckets::new(self.series);
+        let function = self.accumulator.function();
+        loop {
+            let Some(customer) = walks.iter().filter_map(Walk::customer).min() else {
+                return Ok(());
+            };
+            let customer = customer.clone();
+            let key = CustomerKey::of(&customer, self.directory);
+            // External ids come behind ids: the other spelling of this customer may be one.
+            let comes_again = match customer {
+                CustomerRef::External(_) => false,
+                CustomerRef::Id(id) => {
+                    self.directory.external_id_of(id).flatten().is_some_and(|text| {
+                        let other = CustomerRef::External(text.into());
+                        walks.iter().any(|walk| walk.customers.binary_search(&other).is_ok())
+                    })
+                }
+            };
+            for walk in walks.iter_mut().filter(|walk| walk.customer() == Some(&customer)) {
+                let (blocks, accumulator) = (&view.reader.blocks, &mut self.accumulator);
+                let rows = walk.rows();
+                walk.reader
+                    .each_run(blocks, rows, &mut buckets, accumulator, |bucket, run, _| {
+                        run.add_to_cell(function, cells.cell(bucket));
+                    })
+                    .map_err(of_column(&walk.segment))?;
+                walk.next += 1;
+            }
+            self.accumulator.add_customer(key, &mut cells, !comes_again);
         }
     }
 
@@ -163,5 +392,37 @@ impl<D: CustomerDirectory> Answer<'_, D> {
             };
             accumulator.add(bucket, customer, &measure);
         });
+    }
+}
+
+/// Rows that are read through the cache of blocks; more of them are read past it.
+const FEW_ROWS: usize = 32 * 1024;
+
+fn of_column(segment: &Arc<Segment>) -> impl FnOnce(BlockError) -> Failure {
+    let segment = segment.meta.id;
+    move |error| Failure::Column(segment, error)
+}
+
+/// A walk over the customers of a column.
+struct Walk {
+    segment: Arc<Segment>,
+    reader: ColumnReader,
+    /// By code, and so in order.
+    customers: Vec<CustomerRef<'static>>,
+    /// Codes of customers that have rows, and where these end.
+    entries: Vec<(u32, u32)>,
+    next: usize,
+}
+
+impl Walk {
+    /// The customer that comes next.
+    fn customer(&self) -> Option<&CustomerRef<'static>> {
+        self.entries.get(self.next).and_then(|(code, _)| self.customers.get(*code as usize))
+    }
+
+    /// Its rows.
+    fn rows(&self) -> Range<u32> {
+        let end_of = |number: usize| self.entries.get(number).map_or(0, |(_, end)| *end);
+        self.next.checked_sub(1).map_or(0, end_of)..end_of(self.next)
     }
 }

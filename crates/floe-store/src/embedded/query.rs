@@ -8,18 +8,18 @@ use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::ops::ControlFlow;
 
 use floe_core::{
-    Accumulator, Aggregation, Credit, Customer, CustomerMeterUnits, CustomerRef, CustomerSelection,
-    EventId, EventSource, Filter, FilterClause, Measure, MetadataCondition, Meter, Number,
-    Property, Sequence, Timestamp, Value, is_credit_or_reset,
+    Aggregation, CustomerRef, CustomerSelection, EventId, EventSource, Filter, FilterClause,
+    Measure, MetadataCondition, Meter, Number, Property, Sequence, Timestamp, Value,
+    is_credit_or_reset,
 };
 
 use super::chunk::Row;
 use super::rows::{Rows, Slot};
-use super::tail::{Ledger, NameStats, OrganizationTail};
+use super::tail::NameStats;
 use super::view::{Scan, Selected, View, read};
 use crate::port::{
-    CustomerMeterRow, Direction, EventAddress, EventQuery, EventRow, NameQuery, NameRow, Page,
-    PageRequest, Result, TextQuery,
+    Direction, EventAddress, EventQuery, EventRow, NameQuery, NameRow, Page, PageRequest, Result,
+    TextQuery,
 };
 
 /// Whether events of a source and name can match.
@@ -91,7 +91,7 @@ impl<'q> RowsPlan<'q> {
     }
 
     /// What a row contributes, if it matches (all but the customer, which the caller chose).
-    fn measure<'c>(&self, rows: Rows<'c>, row: Row) -> Option<Measure<'c>> {
+    pub(super) fn measure<'c>(&self, rows: Rows<'c>, row: Row) -> Option<Measure<'c>> {
         if let Some(names) = &self.names
             && !names[rows.name_code_of(row) as usize]
         {
@@ -183,94 +183,6 @@ pub(super) fn meter_has_events(view: View<'_>, meter: &Meter) -> Result<bool> {
                 .try_each_match(rows, selected, |_, _| ControlFlow::Break(()));
             *found = first.is_break();
             first
-        },
-    )
-}
-
-/// A customer and a meter: what is inside the window since the last reset.
-pub(super) struct Window {
-    start: Option<Timestamp>,
-    /// The credits, in order of time.
-    pub(super) credits: Vec<Credit>,
-    /// What the meter counts.
-    pub(super) consumed: Accumulator,
-    modified_at: Option<Timestamp>,
-}
-
-impl Window {
-    /// The units as the wire shows them.
-    pub(super) fn row(&self) -> CustomerMeterRow {
-        CustomerMeterRow {
-            units: CustomerMeterUnits::new(&self.consumed.finish(), &self.credits),
-            modified_at: self.modified_at,
-        }
-    }
-}
-
-/// What customers consumed and were credited on meters, by customer, then meter.
-pub(super) fn customer_meters(
-    view: Option<View<'_>>,
-    customers: &[&Customer],
-    meters: &[&Meter],
-) -> Result<Vec<Vec<Window>>> {
-    let windows = |tail: Option<&OrganizationTail>| -> Vec<Vec<Window>> {
-        let window = |customer: &Customer, meter: &Meter| {
-            let ledger = tail.and_then(|tail| tail.ledger(customer.id, meter.id));
-            Window {
-                start: ledger.and_then(Ledger::window_start),
-                credits: ledger.map(Ledger::credits).unwrap_or_default(),
-                consumed: Accumulator::new(meter.aggregation.function()),
-                modified_at: ledger.and_then(Ledger::modified_at),
-            }
-        };
-        customers
-            .iter()
-            .map(|customer| meters.iter().map(|meter| window(customer, meter)).collect())
-            .collect()
-    };
-    let Some(view) = view else { return Ok(windows(None)) };
-    let spellings: Vec<CustomerSelection> = customers
-        .iter()
-        .map(|customer| CustomerSelection::one(customer.id, customer.external_id.as_deref()))
-        .collect();
-    let filters: Vec<[&Filter; 1]> = meters.iter().map(|meter| [&meter.filter]).collect();
-    let from_users = |source: EventSource, _: &str| source == EventSource::User;
-    view.scan(
-        &Scan::ALL,
-        |tail| windows(Some(tail)),
-        |_, _| true,
-        |windows, _, rows, _| {
-            let condition = |(meter, filters)| {
-                let meter: &Meter = meter;
-                let filters: &[&Filter; 1] = filters;
-                Condition {
-                    name: Some(&from_users),
-                    metadata: &[],
-                    filters,
-                    aggregation: Some(&meter.aggregation),
-                }
-            };
-            let plans: Vec<RowsPlan<'_>> = meters
-                .iter()
-                .copied()
-                .zip(&filters)
-                .map(|of| RowsPlan::new(condition(of), rows))
-                .collect();
-            for (spellings, windows) in spellings.iter().zip(windows) {
-                for row in rows.rows_of(spellings) {
-                    let ingested_at = rows.ingested_at(row);
-                    for (plan, window) in plans.iter().zip(windows.iter_mut()) {
-                        if window.start.is_some_and(|start| ingested_at < start) {
-                            continue;
-                        }
-                        if let Some(measure) = plan.measure(rows, row) {
-                            window.consumed.add(&measure);
-                            window.modified_at = window.modified_at.max(Some(ingested_at));
-                        }
-                    }
-                }
-            }
-            ControlFlow::Continue(())
         },
     )
 }

@@ -1,8 +1,6 @@
 //! Events as rows of columns, wherever they are: in memory, or in a sealed segment.
 
-use floe_core::{
-    CustomerRef, CustomerSelection, EventSource, Metadata, NewEvent, Sequence, Timestamp, Value,
-};
+use floe_core::{CustomerRef, EventSource, Metadata, NewEvent, Sequence, Timestamp, Value};
 
 use super::chunk::{self, Chunk, Row};
 use super::segment::{Batch, SealedSlot};
@@ -76,25 +74,6 @@ impl<'r> Rows<'r> {
         match self {
             Self::Tail(chunk) => chunk.customers(),
             Self::Sealed(batch) => batch.customers(),
-        }
-    }
-
-    /// The rows of these customers, in no order.
-    pub(super) fn rows_of(self, customers: &CustomerSelection) -> Vec<Row> {
-        match self {
-            Self::Tail(chunk) => {
-                let references = customers.references();
-                references.flat_map(|customer| chunk.rows_of(&customer)).copied().collect()
-            }
-            Self::Sealed(batch) => {
-                let selected: Vec<bool> =
-                    batch.customers().iter().map(|of| customers.contains(of)).collect();
-                if !selected.contains(&true) {
-                    return Vec::new();
-                }
-                let all = 0..Row::try_from(batch.len()).unwrap_or(Row::MAX);
-                all.filter(|&row| selected[batch.customer_code_of(row) as usize]).collect()
-            }
         }
     }
 

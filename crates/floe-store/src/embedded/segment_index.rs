@@ -434,6 +434,37 @@ impl SegmentIndex {
         Ok(rows.iter().map(|row| Row::from_le_bytes(*row)).collect())
     }
 
+    /// Calls `visit` with the code and the rows, ascending, of each customer, in order of codes.
+    pub(super) fn each_customer(
+        &self,
+        mut visit: impl FnMut(u32, &[Row]) -> Result<()>,
+    ) -> Result<()> {
+        const AT_ONCE: usize = 1024;
+        let mut code = 0;
+        while code < self.customer_count() {
+            let to = self.customer_count().min(code + super::chunk::position(AT_ONCE));
+            let range = [code, to].map(|code| u64::from(code) * CUSTOMER_BYTES as u64);
+            let entries = self.read(range[0]..range[1])?;
+            let entries: Vec<Entry> = entries.as_chunks().0.iter().map(Entry::decode).collect();
+            let (Some(first), Some(last)) = (entries.first(), entries.last()) else { break };
+            let start = first.first_row;
+            let bytes = [start, last.first_row.saturating_add(last.rows)]
+                .map(|row| self.header.rows_at + u64::from(row) * size_of::<Row>() as u64);
+            let rows = self.read(bytes[0]..bytes[1])?;
+            let rows: Vec<Row> =
+                rows.as_chunks().0.iter().map(|row| Row::from_le_bytes(*row)).collect();
+            for (code, entry) in (code..).zip(&entries) {
+                let from = entry.first_row.checked_sub(start);
+                let from =
+                    from.ok_or_else(|| self.damaged("its customers are in disorder"))? as usize;
+                let own = rows.get(from..from + entry.rows as usize);
+                visit(code, own.ok_or_else(|| self.damaged("a customer's rows are not there"))?)?;
+            }
+            code = to;
+        }
+        Ok(())
+    }
+
     /// The earliest user event of a customer, in microseconds, if it has any here.
     pub(super) fn first_user_micros(&self, cache: &BlockCache, code: u32) -> Result<Option<i64>> {
         let micros = self.entry(cache, code)?.first_user_micros;

@@ -4,11 +4,11 @@
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
-use floe_core::CustomerSelection;
+use floe_core::{CustomerSelection, Timestamp};
 
 use super::chunk::{Chunk, Row};
 use super::rows::Rows;
-use super::segment::{Batch, Segment};
+use super::segment::{Batch, RowGroup, Segment};
 use super::tail::OrganizationTail;
 use super::view::{Selected, View, read, unreadable};
 use crate::port::Result;
@@ -111,5 +111,39 @@ impl View<'_> {
             };
         }
         Ok(())
+    }
+
+    /// When a row of a segment was ingested.
+    pub(super) fn ingested_at(&self, segment: &Arc<Segment>, row: Row) -> Result<Timestamp> {
+        let batch = self.reader.batches.around(segment, row);
+        let ingested_at = Rows::Sealed(&batch).ingested_at(row - batch.first_row());
+        batch.check().map_err(unreadable)?;
+        Ok(ingested_at)
+    }
+
+    /// The first row of a segment that was ingested then or later: times of ingestion ascend.
+    pub(super) fn first_ingested_from(
+        &self,
+        segment: &Arc<Segment>,
+        start: Timestamp,
+    ) -> Result<Row> {
+        let groups = segment.row_groups();
+        let is_before = |group: &RowGroup| group.ingested_micros.1 < start.micros();
+        let Some(group) = groups.get(groups.partition_point(is_before)) else {
+            return Ok(Row::MAX);
+        };
+        let (mut low, mut high) = (group.start, group.start + group.rows);
+        if group.ingested_micros.0 >= start.micros() {
+            return Ok(low);
+        }
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if self.ingested_at(segment, middle)? < start {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        Ok(low)
     }
 }

@@ -709,7 +709,7 @@ impl BatchCache {
     }
 
     /// The page around a row of a segment. Its columns are read when they are asked for.
-    fn around(&self, segment: &Arc<Segment>, row: Row) -> Arc<Batch> {
+    pub(super) fn around(&self, segment: &Arc<Segment>, row: Row) -> Arc<Batch> {
         let (group, page) = segment.page_of(row);
         let (start, rows) =
             segment.row_groups().get(group).map_or((0, 0), |group| (group.start, group.rows));

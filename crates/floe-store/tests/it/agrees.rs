@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use floe_core::{
-    Accumulator, Aggregation, AggregationFunction, Customer, CustomerDirectory, CustomerId,
-    CustomerRef, CustomerSelection, EventSource, Exact, Filter, METER_CREDITED, METER_RESET, Meter,
-    MeterQuantities, NewEvent, Number, OrganizationId, QuantityQuery, Timestamp, Value, evaluate,
-    is_credit_or_reset,
+    Accumulator, Aggregation, AggregationFunction, Clause, ClauseValue, Conjunction, Customer,
+    CustomerDirectory, CustomerId, CustomerRef, CustomerSelection, EventSource, Exact, Filter,
+    FilterClause, METER_CREDITED, METER_RESET, Meter, MeterQuantities, NewEvent, Number, Operator,
+    OrganizationId, QuantityQuery, Timestamp, Value, evaluate, is_credit_or_reset,
 };
 use floe_store::embedded::{EmbeddedOptions, EmbeddedStore};
 use floe_store::port::{
@@ -485,6 +485,99 @@ fn hundreds_of_shapes_and_many_chunks_change_nothing() {
             assert_eq!(got.items.len(), expected.len());
             assert!(got.items.iter().zip(&expected).all(|(row, event)| row.event == **event));
             subject.reopen();
+        }
+    }
+}
+
+/// Many rows, customers and values: columns of more than one block of each, and of each width.
+#[test]
+fn columns_of_many_rows_customers_and_values_agree() {
+    const EVENTS: i64 = 70_000;
+    let draw = |number: i64| {
+        // Any numbers that are far from ascending.
+        (number.cast_unsigned().wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 33).cast_signed()
+    };
+    let events: Vec<_> = (0..EVENTS)
+        .map(|number| {
+            let some = draw(number);
+            let int = |value| Value::Number(Number::Int(value));
+            let text = |text: String| Value::String(text.into());
+            let rare = match number % 20_000 {
+                7 => Value::Number(Number::Big("7".repeat(45).into())),
+                8 => int(i64::MAX),
+                _ => int(some % 100 - 50),
+            };
+            NewEvent {
+                name: if some % 10 == 0 { "other" } else { "call" }.into(),
+                timestamp: instant(DAY_ONE + some % (40 * 24) * HOUR + number),
+                metadata: metadata([
+                    ("small", int(some % 100)),
+                    ("price", Value::Number(Number::Float((some % 1000) as f64 / 100.0))),
+                    ("third", Value::Number(Number::Float(some as f64 / 3.0))),
+                    ("rare", rare),
+                    ("many", text(format!("v{}", some % 66_000))),
+                    ("few", text(format!("v{}", some % 300))),
+                ]),
+                ..event(&format!("c{}", some % 3000), DAY_ONE, None)
+            }
+        })
+        .collect();
+    let options = EmbeddedOptions { seal_events: 1_000_000, ..EmbeddedOptions::default() };
+    let mut subject = Subject::with(options);
+    subject.ingest(&events, &[35_000]);
+    let calls =
+        FilterClause::new("name".to_owned(), Operator::Eq, ClauseValue::Text("call".to_owned()));
+    let calls =
+        Filter { conjunction: Conjunction::And, clauses: vec![Clause::Leaf(calls.unwrap())] };
+    let mut queries = Vec::new();
+    for (filter, function, property) in [
+        (&calls, AggregationFunction::Sum, "small"),
+        (&Filter::all(), AggregationFunction::Avg, "price"),
+        (&Filter::all(), AggregationFunction::Sum, "third"),
+        (&Filter::all(), AggregationFunction::Max, "rare"),
+        (&Filter::all(), AggregationFunction::Unique, "many"),
+        (&calls, AggregationFunction::Unique, "few"),
+        (&calls, AggregationFunction::Count, ""),
+    ] {
+        let query = QuantityQuery {
+            filter: filter.clone(),
+            aggregation: Aggregation::of(function, property.to_owned()),
+            end: instant(DAY_ONE + 30 * 24 * HOUR),
+            interval: floe_core::Interval::Week,
+            ..count_query()
+        };
+        let one = Some((Vec::new(), vec!["c7".to_owned(), "c2999".to_owned()]));
+        let over = Some(AggregationFunction::Avg);
+        let per_customer = QuantityQuery { customer_aggregation: over, ..query.clone() };
+        // An offset of 5 hours, 53 minutes and 28 seconds.
+        let early = QuantityQuery {
+            start: instant(-90 * 365 * 24 * HOUR),
+            end: instant(-90 * 365 * 24 * HOUR + HOUR),
+            zone: floe_core::TimeZone::named("Asia/Kolkata").unwrap(),
+            ..query.clone()
+        };
+        queries.extend([
+            (query, None),
+            (per_customer.clone(), None),
+            (per_customer, one.clone()),
+            (early, one),
+        ]);
+    }
+    let kept = kept(&events);
+    let defined: Vec<MeterQuantities> =
+        queries.iter().map(|(query, customers)| subject.defined(query, customers, &kept)).collect();
+    for round in 0..3 {
+        for ((query, customers), defined) in queries.iter().zip(&defined) {
+            assert_same_bits(&subject.quantities(query, customers), defined);
+        }
+        match round {
+            0 => wait(subject.store.seal()).unwrap(),
+            _ => subject.reopen_after(|file| {
+                // Past the head, where the data are.
+                if std::fs::metadata(file).unwrap().len() > 8192 {
+                    flip_a_bit(file, 8 * 6000 + 3);
+                }
+            }),
         }
     }
 }

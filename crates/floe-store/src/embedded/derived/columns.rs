@@ -477,18 +477,8 @@ mod tests {
     }
 
     /// Rows with their numbers or values.
-    fn facts(matches: &Matches) -> Vec<(Row, String)> {
-        let fact = |(place, &row): (usize, &Row)| {
-            let contribution = match &matches.contributions {
-                Contributions::Events => String::new(),
-                Contributions::Numbers(numbers) => numbers.get(place).canonical_text(),
-                Contributions::Values(values) => match values.codes[place] {
-                    NO_VALUE => "nothing".to_owned(),
-                    code => values.texts.texts().get(code as usize - 1).to_owned(),
-                },
-            };
-            (row, contribution)
-        };
+    fn facts(matches: &Matches) -> Vec<(Row, Option<String>)> {
+        let fact = |(place, &row): (usize, &Row)| (row, matches.contributions.text(place));
         matches.rows.iter().enumerate().map(fact).collect()
     }
 

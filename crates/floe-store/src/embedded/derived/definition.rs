@@ -33,6 +33,16 @@ pub(in super::super) struct Definition {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(in super::super) struct Key([u8; 16]);
 
+impl Key {
+    /// Reads what [`Display`](fmt::Display) shows.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        if text.len() != 32 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return None;
+        }
+        u128::from_str_radix(text, 16).ok().map(|key| Self(key.to_be_bytes()))
+    }
+}
+
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
@@ -66,6 +76,11 @@ impl Definition {
         let (filter, aggregation) = text.split_once('\n')?;
         let filter = filter_from_json_text(filter).ok()?;
         Self::new(&filter, &aggregation_from_json_text(aggregation).ok()?)
+    }
+
+    /// The aggregation.
+    pub(in super::super) fn aggregation(&self) -> &Aggregation {
+        &self.aggregation
     }
 
     pub(super) fn text(&self) -> &str {
@@ -128,7 +143,7 @@ mod tests {
         keys.sort_unstable();
         keys.dedup();
         assert_eq!(keys.len(), count);
-        assert_eq!(keys[0].to_string().len(), 32);
+        assert_eq!(Key::parse(&keys[0].to_string()), Some(keys[0]));
     }
 
     #[test]

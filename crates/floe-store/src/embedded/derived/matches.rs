@@ -90,6 +90,18 @@ impl Matches {
 }
 
 impl Contributions {
+    /// The canonical text of the number or value at a place, if there is one.
+    pub(super) fn text(&self, place: usize) -> Option<String> {
+        match self {
+            Self::Events => None,
+            Self::Numbers(numbers) => Some(numbers.get(place).canonical_text()),
+            Self::Values(values) => match values.codes[place] {
+                NO_VALUE => None,
+                code => Some(values.texts.texts().get(code as usize - 1).to_owned()),
+            },
+        }
+    }
+
     pub(super) fn new(function: AggregationFunction) -> Self {
         match function {
             AggregationFunction::Count => Self::Events,

@@ -54,11 +54,6 @@ impl Numbers {
         }
     }
 
-    /// How many places behind the point the mantissas have.
-    pub(super) fn scale(&self) -> u32 {
-        self.scale
-    }
-
     /// Bytes of memory.
     pub(super) fn memory(&self) -> usize {
         let mantissas = match &self.mantissas {
@@ -364,11 +359,20 @@ pub(super) struct NumberColumn {
     wide: Vec<(u32, Exact)>,
 }
 
-/// Space for mantissas, kept from one run to the next.
+/// Mantissas of a column in memory.
 #[derive(Debug, Default)]
-pub(super) struct NumberScratch {
+pub(super) struct Decoded {
+    /// Of columns of up to 8 bytes.
     narrow: Vec<i64>,
     broad: Vec<i128>,
+}
+
+impl Decoded {
+    /// Takes the mantissas of another part of the column, which follow.
+    pub(super) fn append(&mut self, other: &mut Self) {
+        self.narrow.append(&mut other.narrow);
+        self.broad.append(&mut other.broad);
+    }
 }
 
 impl NumberColumn {
@@ -382,28 +386,34 @@ impl NumberColumn {
         self.wide.len()
     }
 
-    /// Adds the numbers at places to an accumulator, each as an event's, given their bytes.
+    /// Reads mantissas in place of those that were there.
+    pub(super) fn read(&self, bytes: &[u8], into: &mut Decoded) {
+        if self.width == Width::Bytes16 {
+            into.broad.clear();
+            into.broad.extend(broad(bytes));
+        } else {
+            self.width.narrow(bytes, &mut into.narrow);
+        }
+    }
+
+    /// Adds numbers to an accumulator, each as an event's: those at these places among mantissas of
+    /// which the first is that at `first` in the column.
     pub(super) fn add_to(
         &self,
+        first: usize,
         places: Range<usize>,
-        bytes: &[u8],
-        scratch: &mut NumberScratch,
+        decoded: &Decoded,
         accumulator: &mut Accumulator,
     ) {
-        let start = places.start;
-        each_run(&self.wide, places, |run| match run {
+        let in_column = first + places.start..first + places.end;
+        each_run(&self.wide, in_column, |run| match run {
             Run::Wide(number) => accumulator.add_exact(number),
             Run::Places(places) => {
-                let width = self.width.bytes();
-                let from = (places.start - start) * width;
-                let bytes = bytes.get(from..from + places.len() * width).unwrap_or_default();
+                let places = places.start - first..places.end - first;
                 if self.width == Width::Bytes16 {
-                    scratch.broad.clear();
-                    scratch.broad.extend(broad(bytes));
-                    accumulator.add_numbers(&scratch.broad, self.scale);
+                    accumulator.add_numbers(&decoded.broad[places], self.scale);
                 } else {
-                    self.width.narrow(bytes, &mut scratch.narrow);
-                    accumulator.add_numbers(&scratch.narrow, self.scale);
+                    accumulator.add_numbers(&decoded.narrow[places], self.scale);
                 }
             }
         });
@@ -561,8 +571,10 @@ mod tests {
             let width = both.width();
             for (place, number) in of.iter().chain(&more).enumerate() {
                 let mut sum = Accumulator::new(AggregationFunction::Sum);
-                let bytes = &bytes[place * width..(place + 1) * width];
-                both.add_to(place..place + 1, bytes, &mut NumberScratch::default(), &mut sum);
+                let mut decoded = Decoded::default();
+                let first = place / 2;
+                both.read(&bytes[first * width..(place + 1) * width], &mut decoded);
+                both.add_to(first, place - first..place - first + 1, &decoded, &mut sum);
                 prop_assert_eq!(sum.finish(), number.exact());
             }
         }

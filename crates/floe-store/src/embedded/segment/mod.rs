@@ -155,6 +155,8 @@ pub(super) struct RowGroup {
     pub(super) micros: (i64, i64),
     /// Sequence number of the first and last event.
     pub(super) sequences: (u64, u64),
+    /// When the first and the last were ingested, in microseconds.
+    pub(super) ingested_micros: (i64, i64),
     /// Whether none of them is Floe's own, as far as that is known without a look at them.
     pub(super) is_of_users: bool,
 }
@@ -403,6 +405,7 @@ fn row_group(start: Row, group: &RowGroupMetaData) -> Option<RowGroup> {
         rows: Row::try_from(group.num_rows()).ok()?,
         micros: range(read::TIMESTAMP)?,
         sequences: (first.cast_unsigned(), last.cast_unsigned()),
+        ingested_micros: range(read::INGESTED_AT)?,
         is_of_users,
     })
 }

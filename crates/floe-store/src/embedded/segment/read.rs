@@ -25,7 +25,7 @@ use crate::embedded::chunk::Row;
 
 pub(super) const SEQUENCE: usize = 0;
 pub(super) const TIMESTAMP: usize = 1;
-const INGESTED_AT: usize = 2;
+pub(super) const INGESTED_AT: usize = 2;
 const NAME: usize = 3;
 pub(super) const SOURCE: usize = 4;
 const CUSTOMER_ID: usize = 5;
