@@ -5,7 +5,9 @@
 //! and a file that the manifest does not name is nobody's. Whoever changes the manifest holds its
 //! lock until memory shows the same segments.
 
+use std::cmp::Reverse;
 use std::collections::HashSet;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -356,13 +358,12 @@ impl Maintenance {
         tail: &SharedTail,
         old: &[Arc<Segment>],
     ) -> Result<(), MaintainError> {
-        let Some(first) = old.first() else { return Ok(()) };
+        let (Some(first), Some(last)) = (old.first(), old.last()) else { return Ok(()) };
         let mut index = IndexBuilder::new(self.reader.parents);
         let mut counts = ColumnCounts::default();
         old.iter().for_each(|segment| segment.count_columns(&mut counts));
         let merged =
             self.write_segment(organization, first.meta.first_number, counts, |writer| {
-                let mut last_ingested = i64::MIN;
                 for segment in old {
                     for group in 0..segment.row_groups().len() {
                         if self.stop.load(Ordering::Relaxed) {
@@ -370,16 +371,19 @@ impl Maintenance {
                         }
                         let batch = Batch::of_group(segment, group);
                         let rows = Rows::Sealed(&batch);
-                        for row in 0..super::chunk::position(batch.len()) {
-                            let ingested_at = rows.ingested_at(row);
-                            writer.push(rows.sequence(row), ingested_at, &rows.event(row))?;
-                            last_ingested = ingested_at.micros();
+                        if writer.has_columns_of(segment) {
+                            writer.push_group(segment, group)?;
+                        } else {
+                            for row in 0..super::chunk::position(batch.len()) {
+                                let ingested_at = rows.ingested_at(row);
+                                writer.push(rows.sequence(row), ingested_at, &rows.event(row))?;
+                            }
                         }
                         index.add(rows);
                         batch.into_checked()?;
                     }
                 }
-                Ok(last_ingested)
+                Ok(last.meta.last_ingested_micros)
             })?;
         self.put_index(index, &merged);
         tracing::debug!(%organization, segments = old.len(), events = merged.meta.rows, "merged");
@@ -424,30 +428,37 @@ impl Maintenance {
     }
 }
 
-/// Neighbours of about one size, the smallest such first.
-fn worth_merging(sealed: &Sealed, events_max: u64) -> Option<std::ops::Range<usize>> {
+/// Neighbours that are to become one segment.
+fn worth_merging(sealed: &Sealed, events_max: u64) -> Option<Range<usize>> {
     let rows: Vec<u64> = sealed.segments.iter().map(|segment| segment.meta.rows).collect();
-    let mut best: Option<(u64, std::ops::Range<usize>)> = None;
+    neighbours_to_merge(&rows, events_max)
+}
+
+/// The neighbours to merge, given how many events each segment has: as many as can be at once, and
+/// of as many those with the fewest events. All of them have no more than so many events, and none
+/// has more than all others together: no segment is written again only to take in some few events.
+fn neighbours_to_merge(rows: &[u64], events_max: u64) -> Option<Range<usize>> {
+    let mut best: Option<(usize, Reverse<u64>, Range<usize>)> = None;
     for start in 0..rows.len() {
-        let mut total = 0;
-        let mut largest = 0;
-        let mut end = start;
-        while let Some(&next) = rows.get(end) {
-            let with_next = largest.max(next);
-            // A segment is not written again only to take in some few events.
-            let is_even = total + next >= 2 * with_next || end == start;
-            if end - start >= MERGE_SEGMENTS_MAX || total + next > events_max || !is_even {
+        let (mut total, mut largest) = (0, 0);
+        for (end, &next) in (start + 1..).zip(&rows[start..]).take(MERGE_SEGMENTS_MAX) {
+            total += next;
+            largest = largest.max(next);
+            if total > events_max {
                 break;
             }
-            (total, largest, end) = (total + next, with_next, end + 1);
-        }
-        if end - start >= MERGE_SEGMENTS_MIN
-            && best.as_ref().is_none_or(|(least, _)| total < *least)
-        {
-            best = Some((total, start..end));
+            let found = (end - start, Reverse(total), start..end);
+            if found.0 >= MERGE_SEGMENTS_MIN
+                && total >= 2 * largest
+                && best
+                    .as_ref()
+                    .is_none_or(|(count, least, _)| (found.0, found.1) > (*count, *least))
+            {
+                best = Some(found);
+            }
         }
     }
-    best.map(|(_, range)| range)
+    best.map(|(.., range)| range)
 }
 
 /// What the threads are told.
@@ -659,5 +670,50 @@ fn run_sealer(
 fn run_merger(maintenance: &Maintenance, receiver: &Receiver<Command>) {
     while let Ok(Command::Merge) = receiver.recv() {
         maintenance.merge_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbours_of_about_one_size_are_merged() {
+        let max = 1000;
+        assert_eq!(neighbours_to_merge(&[10, 10, 10], max), None);
+        // Sealed by bytes, segments hardly ever have as many events as their neighbours.
+        assert_eq!(neighbours_to_merge(&[10, 12, 9, 11], max), Some(0..4));
+        assert_eq!(neighbours_to_merge(&[60, 10, 12, 9, 11], max), Some(1..5));
+        // Many at once are written once.
+        let many: Vec<u64> = (0..40).map(|number| 50 + number).collect();
+        assert_eq!(neighbours_to_merge(&many, 900), Some(0..15));
+        assert_eq!(neighbours_to_merge(&many, 10_000), Some(0..16));
+        // None beyond the most events, nor one that has more than all others.
+        assert_eq!(neighbours_to_merge(&[300, 300, 300, 300], max), None);
+        assert_eq!(neighbours_to_merge(&[500, 10, 10, 10], max), None);
+        assert_eq!(neighbours_to_merge(&[30, 10, 10, 10], max), Some(0..4));
+    }
+
+    /// However events come, there are few segments, and each event is written some few times.
+    #[test]
+    fn segments_stay_few() {
+        let max = 4_000_000;
+        for step in [1_u64, 7, 13] {
+            let mut rows: Vec<u64> = Vec::new();
+            let (mut events, mut written) = (0, 0);
+            for number in 0..400 {
+                let sealed = 200_000 + number * step % 17 * 5000;
+                events += sealed;
+                written += sealed;
+                rows.push(sealed);
+                while let Some(range) = neighbours_to_merge(&rows, max) {
+                    let merged = rows[range.clone()].iter().sum();
+                    written += merged;
+                    rows.splice(range, [merged]);
+                }
+            }
+            assert!(rows.len() < 60, "{step}: {} segments", rows.len());
+            assert!(written < 4 * events, "{step}: {written} events written of {events}");
+        }
     }
 }

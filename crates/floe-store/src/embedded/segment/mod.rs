@@ -21,8 +21,8 @@ use arrow_schema::DataType;
 use floe_core::{EventSource, Sequence, Timestamp};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection,
-    RowSelector,
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
+    ParquetRecordBatchReaderBuilder, RowSelection, RowSelector,
 };
 use parquet::basic::Encoding;
 use parquet::errors::ParquetError;
@@ -95,12 +95,18 @@ pub(super) struct Written {
 impl Written {
     fn note(&mut self, sequence: Sequence, timestamp: Timestamp) {
         let micros = timestamp.micros();
-        self.rows += 1;
-        self.sequences = Some((self.sequences.map_or(sequence.0, |(first, _)| first), sequence.0));
-        self.micros = Some(match self.micros {
-            None => (micros, micros),
-            Some((first, last)) => (first.min(micros), last.max(micros)),
-        });
+        self.note_rows(1, (sequence.0, sequence.0), (micros, micros));
+    }
+
+    fn note_group(&mut self, group: &RowGroup) {
+        self.note_rows(group.rows.into(), group.sequences, group.micros);
+    }
+
+    fn note_rows(&mut self, rows: u64, sequences: (u64, u64), micros: (i64, i64)) {
+        self.rows += rows;
+        self.sequences = Some((self.sequences.unwrap_or(sequences).0, sequences.1));
+        let known = self.micros.unwrap_or(micros);
+        self.micros = Some((known.0.min(micros.0), known.1.max(micros.1)));
     }
 }
 
@@ -268,6 +274,31 @@ impl Segment {
         columns.iter().enumerate().map(|(i, of)| (of.name().to_owned(), bytes(i))).collect()
     }
 
+    /// All columns of a row group, so many rows at a time, with texts as they are.
+    fn read_group(
+        &self,
+        group: usize,
+        rows: usize,
+    ) -> Result<ParquetRecordBatchReader, SegmentError> {
+        let of = self.plain.clone();
+        ParquetRecordBatchReaderBuilder::new_with_metadata(self.file.clone(), of)
+            .with_row_groups(vec![group])
+            .with_batch_size(rows)
+            .build()
+            .map_err(|error| self.unreadable(error))
+    }
+
+    fn unreadable(&self, error: ParquetError) -> SegmentError {
+        match error {
+            // The bytes were not what they must be; the message names the file.
+            ParquetError::External(source) => SegmentError::Parquet(source),
+            other => SegmentError::Unreadable {
+                file: self.file.path().display().to_string(),
+                why: other.to_string(),
+            },
+        }
+    }
+
     /// Reads the whole file and checks every checksum.
     pub(super) fn verify_bytes(&self) -> Result<(), SegmentError> {
         Ok(self.file.verify()?)
@@ -317,14 +348,6 @@ impl Segment {
         column: usize,
         rows: Range<usize>,
     ) -> Result<ArrayRef, SegmentError> {
-        let error = |error: ParquetError| match error {
-            // The bytes were not what they must be; the message names the file.
-            ParquetError::External(source) => SegmentError::Parquet(source),
-            other => SegmentError::Unreadable {
-                file: self.file.path().display().to_string(),
-                why: other.to_string(),
-            },
-        };
         let of = self.plain.metadata().row_group(group);
         let is_coded = of
             .column(column)
@@ -340,7 +363,7 @@ impl Segment {
             let selection = vec![RowSelector::skip(rows.start), RowSelector::select(count)];
             builder = builder.with_row_selection(RowSelection::from(selection));
         }
-        let mut reader = builder.build().map_err(error)?;
+        let mut reader = builder.build().map_err(|error| self.unreadable(error))?;
         debug_assert_eq!(reader.schema().fields().len(), 1);
         let batch = reader
             .next()

@@ -25,7 +25,9 @@ use super::super::fs::Fs;
 use super::file::ChecksumWriter;
 use super::layout::{ColumnCounts, DECIMAL_DIGITS, FIXED_COLUMNS, Kind, Layout, Node, unscaled};
 use super::rest;
-use super::{CHECKSUMS_KEY, COLUMNS_KEY, FORMAT_KEY, FORMAT_VERSION, SegmentError, Written};
+use super::{
+    CHECKSUMS_KEY, COLUMNS_KEY, FORMAT_KEY, FORMAT_VERSION, Segment, SegmentError, Written,
+};
 
 /// Rows of a row group.
 pub(super) const GROUP_ROWS: usize = 128 * 1024;
@@ -379,6 +381,43 @@ impl SegmentWriter {
         Ok(())
     }
 
+    /// Whether rows of a segment can be appended [as they are](Self::push_group).
+    pub(in super::super) fn has_columns_of(&self, segment: &Segment) -> bool {
+        let (own, others) = (&self.layout.columns, &segment.layout.columns);
+        own.len() == others.len()
+            && own.iter().zip(others).all(|(a, b)| a.path == b.path && a.kind == b.kind)
+    }
+
+    /// Appends a row group of a segment that has the same columns.
+    pub(in super::super) fn push_group(
+        &mut self,
+        segment: &Segment,
+        group: usize,
+    ) -> Result<(), SegmentError> {
+        if self.waiting > 0 {
+            self.write_waiting()?;
+        }
+        for batch in segment.read_group(group, BATCH_ROWS)? {
+            let batch = batch.map_err(arrow_failed)?;
+            let bytes_of_row = batch.get_array_memory_size() / batch.num_rows().max(1);
+            let values = batch.columns().iter().skip(FIXED_COLUMNS.len());
+            for (column, values) in self.layout.columns.iter_mut().zip(values) {
+                column.count += (values.len() - values.null_count()) as u64;
+            }
+            let mut start = 0;
+            while start < batch.num_rows() {
+                let count = (batch.num_rows() - start).min(GROUP_ROWS - self.group_rows);
+                let part = batch.slice(start, count);
+                self.write(part.columns().to_vec(), count, count * bytes_of_row)?;
+                start += count;
+            }
+        }
+        if let Some(group) = segment.row_groups.get(group) {
+            self.written.note_group(group);
+        }
+        Ok(())
+    }
+
     /// Puts metadata into their columns and notes the order of their keys; returns about how many
     /// bytes they take.
     fn push_metadata(&mut self, metadata: &Metadata<'_>) -> usize {
@@ -442,13 +481,24 @@ impl SegmentWriter {
             Arc::new(rows.order.finish()),
         ];
         columns.extend(rows.metadata.iter_mut().map(Builder::finish));
+        let bytes = self.waiting_bytes;
+        (self.waiting, self.waiting_bytes) = (0, 0);
+        self.write(columns, count, bytes)
+    }
+
+    /// Writes rows, given their estimated bytes; they fit the row group under way.
+    fn write(
+        &mut self,
+        columns: Vec<ArrayRef>,
+        rows: usize,
+        bytes: usize,
+    ) -> Result<(), SegmentError> {
         let writer = self.target.writer(&self.schema, &columns)?;
         let batch =
             RecordBatch::try_new(Arc::clone(&self.schema), columns).map_err(arrow_failed)?;
         writer.write(&batch).map_err(parquet_failed)?;
-        self.group_rows += count;
-        self.group_bytes += self.waiting_bytes;
-        (self.waiting, self.waiting_bytes) = (0, 0);
+        self.group_rows += rows;
+        self.group_bytes += bytes;
         if self.group_rows >= GROUP_ROWS || self.group_bytes >= GROUP_BYTES {
             writer.flush().map_err(parquet_failed)?;
             (self.group_rows, self.group_bytes) = (0, 0);
