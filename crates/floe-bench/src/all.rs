@@ -76,8 +76,8 @@ impl All {
         let start = Start { data: filled.clone(), rounds: 5, tail_events: 950_000 };
         bars.extend(start.run()?);
         bars.extend(Mixed { data, seconds: 30, per_second: 150 }.run()?);
-        let ingest =
-            Ingest { rounds: 5, seconds: 4, folder: Some(self.folder.clone()), data: Some(filled) };
+        let folder = Some(self.folder.clone());
+        let ingest = Ingest { rounds: 5, seconds: 4, folder, data: Some(filled), batch: None };
         bars.extend(ingest.run()?);
         if self.variant_events > 0 {
             let folder = tempfile::tempdir_in(&self.folder)?;

@@ -31,6 +31,9 @@ pub(crate) struct Ingest {
     /// A filled data folder: a server on a copy of it takes part as well
     #[arg(long)]
     pub(crate) data: Option<PathBuf>,
+    /// Only the load with so many events a request: 1, 100 or 1000
+    #[arg(long)]
+    pub(crate) batch: Option<usize>,
 }
 
 /// One kind of load.
@@ -132,7 +135,8 @@ impl Ingest {
         let filled = copy.as_ref().map(|copy| Running::start(copy.path(), Handling::Store));
         let filled = filled.transpose()?;
         let mut bars = Vec::new();
-        for (number, case) in CASES.iter().enumerate() {
+        let is_wanted = |case: &Case| self.batch.is_none_or(|batch| batch == case.events);
+        for (number, case) in CASES.iter().enumerate().filter(|(_, case)| is_wanted(case)) {
             let servers = Servers::start(folder.path(), case)?;
             let done = self.run_case(folder.path(), case, number, &servers, filled.as_ref())?;
             done.report(case);

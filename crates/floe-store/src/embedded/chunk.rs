@@ -12,7 +12,7 @@ use floe_core::{CustomerRef, EventSource, Metadata, NewEvent, Number, Sequence, 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::codec::{self, DecodeError, Leaf, RawCustomer, RawEvent};
-use super::segment::ColumnCounts;
+use super::segment::{ColumnCounts, Kind};
 
 /// Rows of a chunk; then it is frozen. Readers hold a lock while they scan the unfrozen one, so
 /// this bounds how long they can keep the committer waiting.
@@ -208,6 +208,9 @@ enum Column {
     /// Encoded by [`codec::encode_value`], or as whole metadata under the empty path.
     Encoded(Vec<Box<[u8]>>),
 }
+
+/// Paths and kinds of values that are no objects with keys.
+pub(super) type Leaves<'c> = Vec<(&'c [Box<str>], Kind)>;
 
 /// Where a property stands in the events of a shape.
 #[derive(Debug, Clone)]
@@ -608,8 +611,39 @@ impl Chunk {
         Metadata::from_distinct(entries)
     }
 
+    /// The paths and kinds of what the metadata of a shape hold, in order; `None` if they are kept
+    /// encoded, or one is of a kind that no column of a segment holds.
+    pub(super) fn leaves(&self, shape: usize) -> Option<Leaves<'_>> {
+        fn leaf(field: &Field) -> Option<(&[Box<str>], Kind)> {
+            let kind = match &field.column {
+                Column::Null => Kind::Null,
+                Column::EmptyObject => Kind::Object,
+                Column::Bool(_) => Kind::Bool,
+                Column::Int(_) => Kind::Int,
+                Column::Float(_) => Kind::Float,
+                Column::Decimal { .. } => Kind::Decimal,
+                Column::Text(_) => Kind::String,
+                Column::Big(_) | Column::Encoded(_) => return None,
+            };
+            Some((&field.path, kind))
+        }
+        self.shapes[shape].fields.iter().map(leaf).collect()
+    }
+
+    /// What stands at the [leaves](Self::leaves) of a row's shape.
+    pub(super) fn leaf_values(&self, row: Row) -> impl Iterator<Item = Value<'_>> {
+        let position = self.position_of[row as usize] as usize;
+        let fields = &self.shapes[self.shape_of(row)].fields;
+        fields.iter().map(move |field| field.column.get(position, &self.strings))
+    }
+
     /// A row as the event that it was.
     pub(super) fn event(&self, row: Row) -> NewEvent<'_> {
+        NewEvent { metadata: self.metadata(row), ..self.event_without_metadata(row) }
+    }
+
+    /// A row as an event without any metadata.
+    pub(super) fn event_without_metadata(&self, row: Row) -> NewEvent<'_> {
         let (source, name) = &self.name_values[self.names[row as usize] as usize];
         NewEvent {
             name: Cow::Borrowed(name),
@@ -619,7 +653,7 @@ impl Chunk {
             external_id: self.external_id(row).map(Cow::Borrowed),
             parent_id: self.parent_id(row).map(Cow::Borrowed),
             external_member_id: self.external_member_id(row).map(Cow::Borrowed),
-            metadata: self.metadata(row),
+            metadata: Metadata::default(),
         }
     }
 

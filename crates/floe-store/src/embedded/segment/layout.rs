@@ -208,8 +208,8 @@ impl Node {
     }
 
     /// The node at a path.
-    pub(super) fn at(&self, path: &[String]) -> Option<&Self> {
-        path.iter().try_fold(self, |node, key| node.below.get(key))
+    pub(super) fn at(&self, path: &[impl AsRef<str>]) -> Option<&Self> {
+        path.iter().try_fold(self, |node, key| node.below.get(key.as_ref()))
     }
 
     /// All columns below this path.

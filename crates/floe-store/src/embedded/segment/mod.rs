@@ -90,16 +90,20 @@ pub(super) struct Written {
     pub(super) sequences: Option<(u64, u64)>,
     /// The earliest and latest event timestamp, in microseconds.
     pub(super) micros: Option<(i64, i64)>,
+    /// When the last event was ingested, in microseconds.
+    pub(super) last_ingested_micros: i64,
 }
 
 impl Written {
-    fn note(&mut self, sequence: Sequence, timestamp: Timestamp) {
+    fn note(&mut self, sequence: Sequence, timestamp: Timestamp, ingested_at: Timestamp) {
         let micros = timestamp.micros();
         self.note_rows(1, (sequence.0, sequence.0), (micros, micros));
+        self.last_ingested_micros = ingested_at.micros();
     }
 
     fn note_group(&mut self, group: &RowGroup) {
         self.note_rows(group.rows.into(), group.sequences, group.micros);
+        self.last_ingested_micros = group.ingested_micros.1;
     }
 
     fn note_rows(&mut self, rows: u64, sequences: (u64, u64), micros: (i64, i64)) {

@@ -21,6 +21,7 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
+use super::super::chunk::{Chunk, position};
 use super::super::fs::Fs;
 use super::file::ChecksumWriter;
 use super::layout::{ColumnCounts, DECIMAL_DIGITS, FIXED_COLUMNS, Kind, Layout, Node, unscaled};
@@ -228,6 +229,14 @@ struct Rows {
     metadata: Vec<Builder>,
 }
 
+/// Where the leaves of some metadata go, in order.
+#[derive(Default)]
+struct Places {
+    columns: Vec<usize>,
+    /// The same as the column of orders has it.
+    order: Vec<u8>,
+}
+
 /// Where rows go.
 enum Target {
     /// Nothing was written yet: how to depends on the first rows.
@@ -337,6 +346,76 @@ impl SegmentWriter {
         ingested_at: Timestamp,
         event: &NewEvent<'_>,
     ) -> Result<(), SegmentError> {
+        let metadata_bytes = self.push_metadata(&event.metadata);
+        self.push_fields(sequence, ingested_at, event, metadata_bytes)
+    }
+
+    /// Appends the events of a chunk. Where all metadata of a shape have columns, these are found
+    /// once for all its events.
+    pub(in super::super) fn push_chunk(&mut self, chunk: &Chunk) -> Result<(), SegmentError> {
+        let places: Vec<Option<Places>> =
+            (0..chunk.shape_count()).map(|shape| self.places(&chunk.leaves(shape)?)).collect();
+        for row in 0..position(chunk.len()) {
+            let event = chunk.event_without_metadata(row);
+            let metadata_bytes = match places.get(chunk.shape_of(row)) {
+                Some(Some(places)) => self.push_leaves(places, chunk.leaf_values(row)),
+                _ => self.push_metadata(&chunk.metadata(row)),
+            };
+            let (sequence, ingested_at) = (chunk.sequence(row), chunk.ingested_at(row));
+            self.push_fields(sequence, ingested_at, &event, metadata_bytes)?;
+        }
+        Ok(())
+    }
+
+    /// Where these leaves go; `None` if one of them has no column, or may not fit into it.
+    fn places(&self, leaves: &[(&[Box<str>], Kind)]) -> Option<Places> {
+        let mut places = Places::default();
+        for (path, kind) in leaves {
+            if *kind == Kind::Decimal {
+                return None;
+            }
+            let column = self.root.at(path)?.column(*kind)?;
+            rest::put_index(Some(column), &mut places.order);
+            places.columns.push(column);
+        }
+        Some(places)
+    }
+
+    /// Puts the leaves of an event's metadata, in order, into their columns; returns about how many
+    /// bytes they take.
+    fn push_leaves<'v>(
+        &mut self,
+        places: &Places,
+        leaves: impl Iterator<Item = Value<'v>>,
+    ) -> usize {
+        let mut bytes = 0;
+        for (&column, value) in places.columns.iter().zip(leaves) {
+            bytes += put_value(&value, self.rows.metadata.get_mut(column), self.waiting);
+            if let Some(column) = self.layout.columns.get_mut(column) {
+                column.count += 1;
+            }
+        }
+        self.rows.rest.append_null();
+        self.push_order(&places.order);
+        bytes
+    }
+
+    fn push_order(&mut self, order: &[u8]) {
+        if order.is_empty() {
+            self.rows.order.append_null();
+        } else {
+            self.rows.order.append_value(order);
+        }
+    }
+
+    /// Appends what is no metadata, given about how many bytes those took.
+    fn push_fields(
+        &mut self,
+        sequence: Sequence,
+        ingested_at: Timestamp,
+        event: &NewEvent<'_>,
+        metadata_bytes: usize,
+    ) -> Result<(), SegmentError> {
         let NewEvent {
             name,
             source,
@@ -345,7 +424,7 @@ impl SegmentWriter {
             external_id,
             parent_id,
             external_member_id,
-            metadata,
+            metadata: _,
         } = event;
         let rows = &mut self.rows;
         rows.sequence.append_value(sequence.0.cast_signed());
@@ -368,10 +447,9 @@ impl SegmentWriter {
         rows.external_member_id.append_option(external_member_id.as_deref());
         let texts = [external_id, parent_id, external_member_id];
         let text_bytes: usize = texts.into_iter().flatten().map(|text| text.len()).sum();
-        let metadata_bytes = self.push_metadata(metadata);
         self.waiting += 1;
         self.waiting_bytes += 96 + text_bytes + metadata_bytes;
-        self.written.note(sequence, *timestamp);
+        self.written.note(sequence, *timestamp, ingested_at);
         if self.waiting >= BATCH_ROWS
             || self.waiting_bytes >= GROUP_BYTES / 4
             || self.group_rows + self.waiting >= GROUP_ROWS
@@ -445,11 +523,9 @@ impl SegmentWriter {
             bytes += text.len();
             self.rows.rest.append_value(text);
         }
-        if self.order.is_empty() {
-            self.rows.order.append_null();
-        } else {
-            self.rows.order.append_value(&self.order);
-        }
+        let order = std::mem::take(&mut self.order);
+        self.push_order(&order);
+        self.order = order;
         bytes
     }
 
@@ -558,13 +634,18 @@ fn put(node: &Node, value: &Value<'_>, columns: &mut [Builder], row: usize) -> u
             .sum(),
         value => {
             let index = Kind::of(value).and_then(|kind| node.column(kind));
-            if let Some(builder) = index.and_then(|index| columns.get_mut(index)) {
-                builder.push(value, row);
-            }
-            match value {
-                Value::String(text) => 8 + text.len(),
-                _ => 8,
-            }
+            put_value(value, index.and_then(|index| columns.get_mut(index)), row)
         }
+    }
+}
+
+/// Puts a value that is no object with keys into its column; returns about how many bytes it takes.
+fn put_value(value: &Value<'_>, column: Option<&mut Builder>, row: usize) -> usize {
+    if let Some(column) = column {
+        column.push(value, row);
+    }
+    match value {
+        Value::String(text) => 8 + text.len(),
+        _ => 8,
     }
 }
