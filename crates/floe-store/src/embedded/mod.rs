@@ -44,6 +44,7 @@ use floe_core::{
     QuantityQuery, Sequence, Timestamp,
 };
 use sha2::{Digest as _, Sha256};
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 use self::blocks::BlockCache;
 use self::catalog::{EmbeddedCatalog, FolderKey};
@@ -637,6 +638,11 @@ impl EmbeddedStore {
         &self,
         work: impl FnOnce(&Self) -> Result<T> + Send + 'static,
     ) -> Result<T> {
+        // Most such work takes less time than to wake another thread for it does. Then it is done
+        // here, and the runtime moves what else this thread had to do only if it takes long.
+        if Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread {
+            return tokio::task::block_in_place(|| work(self));
+        }
         let store = self.clone();
         match tokio::task::spawn_blocking(move || work(&store)).await {
             Ok(result) => result,
