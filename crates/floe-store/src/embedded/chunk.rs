@@ -216,6 +216,19 @@ pub(super) type Leaves<'c> = Vec<(&'c [Box<str>], Kind)>;
 #[derive(Debug, Clone)]
 pub(super) struct Slot(SlotKind);
 
+/// The values of a shape's events at a slot.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum ShapeValues<'c> {
+    /// There is none.
+    None,
+    Ints(&'c [i64]),
+    Floats(&'c [f64]),
+    /// Codes of texts.
+    Texts(&'c [u32]),
+    /// Others, to be [asked for](Chunk::value) one by one.
+    Any,
+}
+
 #[derive(Debug, Clone)]
 enum SlotKind {
     Absent,
@@ -554,7 +567,7 @@ impl Chunk {
     /// The value of a row at a slot of its shape.
     pub(super) fn value(&self, row: Row, slot: &Slot) -> Option<Value<'_>> {
         let shape = &self.shapes[self.shape_of(row)];
-        let position = self.position_of[row as usize] as usize;
+        let position = self.position_of(row);
         match &slot.0 {
             SlotKind::Absent => None,
             SlotKind::Field(index) => {
@@ -569,10 +582,39 @@ impl Chunk {
         }
     }
 
+    /// The values of a shape's events at a slot, by [position](Self::position_of).
+    pub(super) fn values_at(&self, shape: usize, slot: &Slot) -> ShapeValues<'_> {
+        match &slot.0 {
+            SlotKind::Absent => ShapeValues::None,
+            SlotKind::Field(index) => match &self.shapes[shape].fields[*index].column {
+                Column::Int(values) => ShapeValues::Ints(values),
+                Column::Float(values) => ShapeValues::Floats(values),
+                Column::Text(codes) => ShapeValues::Texts(codes),
+                _ => ShapeValues::Any,
+            },
+            SlotKind::Object(..) | SlotKind::Encoded(_) => ShapeValues::Any,
+        }
+    }
+
+    /// The place of a row among the events of its shape.
+    pub(super) fn position_of(&self, row: Row) -> usize {
+        self.position_of[row as usize] as usize
+    }
+
+    /// How many distinct texts there are in metadata.
+    pub(super) fn text_count(&self) -> usize {
+        self.strings.ends.len()
+    }
+
+    /// The text with a code.
+    pub(super) fn text(&self, code: u32) -> &str {
+        self.strings.get(code)
+    }
+
     /// A row's metadata.
     pub(super) fn metadata(&self, row: Row) -> Metadata<'_> {
         let shape = &self.shapes[self.shape_of(row)];
-        let position = self.position_of[row as usize] as usize;
+        let position = self.position_of(row);
         if shape.is_encoded() {
             return shape.encoded_metadata(position);
         }
@@ -632,7 +674,7 @@ impl Chunk {
 
     /// What stands at the [leaves](Self::leaves) of a row's shape.
     pub(super) fn leaf_values(&self, row: Row) -> impl Iterator<Item = Value<'_>> {
-        let position = self.position_of[row as usize] as usize;
+        let position = self.position_of(row);
         let fields = &self.shapes[self.shape_of(row)].fields;
         fields.iter().map(move |field| field.column.get(position, &self.strings))
     }

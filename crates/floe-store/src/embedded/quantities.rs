@@ -15,7 +15,7 @@ use super::blocks::BlockError;
 use super::derived::{self, Buckets, ColumnReader, Definition, MeterColumn, Needed, Work};
 use super::query::{Condition, RowsPlan, is_usage};
 use super::rows::Rows;
-use super::segment::{Batch, Segment};
+use super::segment::Segment;
 use super::units::Unit;
 use super::view::{Selected, View, read};
 use crate::port::{Result, StoreError};
@@ -174,11 +174,9 @@ impl<'q, D: CustomerDirectory> Answer<'q, D> {
                 Ok(true) => Ok(()),
                 Ok(false) => {
                     let customers = self.query.customers.as_ref();
-                    view.scan_unit(unit, &between, customers, |rows, selected| {
-                        match (rows, selected) {
-                            (Rows::Sealed(batch), Selected::All) => self.add_batch(batch),
-                            _ => self.add_rows(rows, selected),
-                        }
+                    view.scan_unit(unit, &between, customers, |rows, selected| match selected {
+                        Selected::All => self.add_columns(rows),
+                        _ => self.add_rows(rows, selected),
                     })
                 }
                 Err(Failure::Store(error)) => Err(error),
@@ -344,23 +342,23 @@ impl<'q, D: CustomerDirectory> Answer<'q, D> {
         }
     }
 
-    /// Adds rows column by column.
-    fn add_batch(&mut self, batch: &Batch) {
+    /// Adds all rows, column by column.
+    fn add_columns(&mut self, rows: Rows<'_>) {
         let Self { query, directory, series, accumulator } = self;
         let mut finder = BucketFinder::new(series);
         let mut slots: Vec<Option<CustomerSlot>> = Vec::new();
         if accumulator.is_per_customer() {
-            slots.resize(batch.customers().len(), None);
+            slots.resize(rows.customers().len(), None);
         }
-        let micros = batch.all_micros();
-        derived::asked_for(query, batch).add_to(accumulator, |row, accumulator| {
+        let micros = rows.all_micros();
+        derived::asked_for(query, rows).add_to(accumulator, |row, accumulator| {
             let bucket = finder.find(*micros.get(row as usize)?)?;
             if slots.is_empty() {
                 return Some((bucket, EVERYBODY));
             }
-            let code = batch.customer_code_of(row) as usize;
+            let code = rows.customer_code_of(row) as usize;
             let slot = *slots[code].get_or_insert_with(|| {
-                accumulator.slot(CustomerKey::of(&batch.customers()[code], *directory))
+                accumulator.slot(CustomerKey::of(&rows.customers()[code], *directory))
             });
             Some((bucket, slot))
         });

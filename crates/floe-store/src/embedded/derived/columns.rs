@@ -1,4 +1,4 @@
-//! Finds matches in a segment column by column.
+//! Finds matches column by column.
 //!
 //! A clause is asked once for each distinct text of a column and for each other value once, without
 //! a look at the rows' other columns. What a clause says of a value, and what a value contributes,
@@ -6,8 +6,8 @@
 
 use arrow_array::{Array as _, Int32Array};
 use floe_core::{
-    Aggregation, AggregationFunction, Filter, FilterClause, Measure, MetadataCondition, Number,
-    Property, Timestamp, Value,
+    Aggregation, AggregationFunction, EventSource, Filter, FilterClause, Measure,
+    MetadataCondition, Number, Property, Timestamp, Value,
 };
 use rustc_hash::FxHashMap;
 
@@ -19,51 +19,85 @@ use crate::embedded::query::is_usage;
 use crate::embedded::rows::Rows;
 use crate::embedded::segment::{Batch, Column, Kind, SealedSlot};
 
+/// Events that are looked at column by column: those of a segment here, those in memory in
+/// [`super::chunk_columns`].
+pub(super) trait Columns {
+    /// The same events as rows.
+    fn rows(&self) -> Rows<'_>;
+
+    /// Whether no event is Floe's own, as far as that is known without a look at them.
+    fn is_of_users(&self) -> bool;
+
+    /// Takes off the rows that have no value at a path for which this holds.
+    fn keep_values(&self, path: &[String], kept: &mut [bool], holds: impl Fn(&Value<'_>) -> bool);
+
+    /// The numbers of the kept rows at a path; those without one are taken off.
+    fn numbers(&self, path: &[String], aggregation: &Aggregation, kept: &mut [bool]) -> Matches;
+
+    /// The codes of the kept rows' values at a path; a row without a value is kept.
+    fn values(&self, path: &[String], kept: &[bool]) -> Matches;
+}
+
+impl Columns for Batch {
+    fn rows(&self) -> Rows<'_> {
+        Rows::Sealed(self)
+    }
+
+    fn is_of_users(&self) -> bool {
+        Self::is_of_users(self)
+    }
+
+    fn keep_values(&self, path: &[String], kept: &mut [bool], holds: impl Fn(&Value<'_>) -> bool) {
+        keep_values(self, &self.resolve(path), kept, holds);
+    }
+
+    fn numbers(&self, path: &[String], aggregation: &Aggregation, kept: &mut [bool]) -> Matches {
+        numbers(self, &self.resolve(path), aggregation, kept)
+    }
+
+    fn values(&self, path: &[String], kept: &[bool]) -> Matches {
+        values(self, &self.resolve(path), kept)
+    }
+}
+
 /// Finds the rows that a filter and conditions on metadata let pass and an aggregation does not
 /// leave out.
 pub(super) fn by_column(
     filter: &Filter,
     aggregation: &Aggregation,
     conditions: &[MetadataCondition],
-    batch: &Batch,
+    columns: &impl Columns,
 ) -> Matches {
-    let mut kept = vec![true; batch.len()];
-    if !batch.is_of_users() {
-        keep_names(batch, &mut kept, |rows, code| {
-            let (source, name) = &rows.names()[code];
-            is_usage(*source, name)
-        });
+    let mut kept = vec![true; columns.rows().len()];
+    if !columns.is_of_users() {
+        keep_names(columns.rows(), &mut kept, is_usage);
     }
     for condition in conditions {
-        let slot = batch.resolve(std::slice::from_ref(&condition.key));
-        keep_values(batch, &slot, &mut kept, |value| condition.holds(Some(value)));
+        let path = std::slice::from_ref(&condition.key);
+        columns.keep_values(path, &mut kept, |value| condition.holds(Some(value)));
     }
-    filter.keep(&mut kept, &mut |clause, kept| keep_clause(batch, clause, kept));
-    contributions(batch, aggregation, &mut kept)
+    filter.keep(&mut kept, &mut |clause, kept| keep_clause(columns, clause, kept));
+    contributions(columns, aggregation, &mut kept)
 }
 
-fn rows_of(kept: &[bool]) -> Vec<Row> {
+pub(super) fn rows_of(kept: &[bool]) -> Vec<Row> {
     (0..).zip(kept).filter(|(_, kept)| **kept).map(|(row, _)| row).collect()
 }
 
-fn keep_clause(batch: &Batch, clause: &FilterClause, kept: &mut [bool]) {
+fn keep_clause(columns: &impl Columns, clause: &FilterClause, kept: &mut [bool]) {
+    let rows = columns.rows();
     match clause.property() {
-        Property::Name => keep_names(batch, kept, |rows, code| {
-            let (_, name) = &rows.names()[code];
-            clause.holds_for_field(name)
-        }),
-        Property::Source => keep_names(batch, kept, |rows, code| {
-            let (source, _) = &rows.names()[code];
-            clause.holds_for_field(source.as_str())
-        }),
+        Property::Name => keep_names(rows, kept, |_, name| clause.holds_for_field(name)),
+        Property::Source => {
+            keep_names(rows, kept, |source, _| clause.holds_for_field(source.as_str()));
+        }
         Property::Timestamp => {
-            for (kept, micros) in kept.iter_mut().zip(batch.all_micros()) {
+            for (kept, micros) in kept.iter_mut().zip(rows.all_micros()) {
                 *kept = *kept && clause.holds_for_timestamp(epoch_seconds(*micros));
             }
         }
         Property::Metadata(path) => {
-            let slot = batch.resolve(path);
-            keep_values(batch, &slot, kept, |value| clause.holds_for_value(value));
+            columns.keep_values(path, kept, |value| clause.holds_for_value(value));
         }
     }
 }
@@ -72,10 +106,10 @@ fn epoch_seconds(micros: i64) -> i64 {
     Timestamp::from_micros(micros).unwrap_or(Timestamp::MAX).epoch_seconds()
 }
 
-/// Takes off the rows whose name and source, by their code, do not hold.
-fn keep_names(batch: &Batch, kept: &mut [bool], holds: impl Fn(Rows<'_>, usize) -> bool) {
-    let rows = Rows::Sealed(batch);
-    let verdicts: Vec<bool> = (0..rows.names().len()).map(|code| holds(rows, code)).collect();
+/// Takes off the rows whose source and name do not hold.
+fn keep_names(rows: Rows<'_>, kept: &mut [bool], holds: impl Fn(EventSource, &str) -> bool) {
+    let verdicts: Vec<bool> =
+        rows.names().iter().map(|(source, name)| holds(*source, name)).collect();
     if verdicts.iter().all(|holds| *holds) {
         return;
     }
@@ -178,7 +212,7 @@ fn hold(
 }
 
 /// What the kept rows contribute; those that an aggregation leaves out are taken off.
-fn contributions(batch: &Batch, aggregation: &Aggregation, kept: &mut [bool]) -> Matches {
+fn contributions(columns: &impl Columns, aggregation: &Aggregation, kept: &mut [bool]) -> Matches {
     match (aggregation.function(), aggregation.property()) {
         (_, None) => Matches { rows: rows_of(kept), contributions: Contributions::Events },
         (_, Some(Property::Name | Property::Source)) => {
@@ -187,18 +221,14 @@ fn contributions(batch: &Batch, aggregation: &Aggregation, kept: &mut [bool]) ->
         (_, Some(Property::Timestamp)) => {
             let rows = rows_of(kept);
             let mut numbers = Numbers::default();
-            let micros = batch.all_micros();
+            let micros = columns.rows().all_micros();
             for &row in &rows {
                 numbers.push_int(micros.get(row as usize).map_or(0, |&at| epoch_seconds(at)));
             }
             Matches { rows, contributions: Contributions::Numbers(numbers) }
         }
-        (AggregationFunction::Unique, Some(Property::Metadata(path))) => {
-            values(batch, &batch.resolve(path), kept)
-        }
-        (_, Some(Property::Metadata(path))) => {
-            numbers(batch, &batch.resolve(path), aggregation, kept)
-        }
+        (AggregationFunction::Unique, Some(Property::Metadata(path))) => columns.values(path, kept),
+        (_, Some(Property::Metadata(path))) => columns.numbers(path, aggregation, kept),
     }
 }
 
@@ -343,13 +373,16 @@ mod tests {
     use std::sync::Arc;
 
     use floe_core::{
-        Clause, ClauseValue, Conjunction, CustomerRef, EventSource, METER_CREDITED, Metadata,
-        NewEvent, Operator, Sequence,
+        Clause, ClauseValue, Conjunction, CustomerRef, METER_CREDITED, Metadata, NewEvent,
+        Operator, OrganizationId, Sequence,
     };
 
     use super::super::Definition;
     use super::super::matches::by_row;
     use super::*;
+    use crate::embedded::chunk::Chunk;
+    use crate::embedded::codec::{self, EncodedEvents};
+    use crate::embedded::dedup::KeyHasher;
     use crate::embedded::fs::RealFs;
     use crate::embedded::segment::{
         ColumnCounts, Segment, SegmentMeta, SegmentWriter, SharedColumns,
@@ -482,12 +515,8 @@ mod tests {
         matches.rows.iter().enumerate().map(fact).collect()
     }
 
-    #[test]
-    fn by_column_is_as_by_row() {
-        let folder = tempfile::tempdir().unwrap();
-        let segment = segment(folder.path(), 4500);
-        let batch = Batch::of_group(&segment, 0);
-        assert_eq!(batch.len(), 4500);
+    /// Finds the same matches both ways, for all filters and aggregations.
+    fn compare(columns: &impl Columns) {
         let properties = [
             "few",
             "long",
@@ -513,15 +542,38 @@ mod tests {
                     }
                     let aggregation = Aggregation::of(function, property.to_owned());
                     let definition = Definition::new(&filter, &aggregation).unwrap();
-                    let expected = facts(&by_row(&definition, Rows::Sealed(&batch)));
-                    let got = facts(&by_column(&filter, &aggregation, &[], &batch));
+                    let expected = facts(&by_row(&definition, columns.rows()));
+                    let got = facts(&by_column(&filter, &aggregation, &[], columns));
                     assert_eq!(got, expected, "{filter:?} {function:?} {property}");
                     rows += got.len();
                 }
             }
         }
-        batch.check().unwrap();
         assert!(rows > 200_000, "{rows}");
+    }
+
+    #[test]
+    fn columns_in_memory_are_as_rows() {
+        let mut chunk = Chunk::default();
+        for number in 0..4500 {
+            let mut bytes =
+                EncodedEvents::new(OrganizationId(uuid::Uuid::nil()), &KeyHasher::new(&[0; 16]), 1);
+            bytes.push(&event(number));
+            let at = Timestamp::from_micros(number).unwrap();
+            let raw = codec::read_event(bytes.event(0)).unwrap();
+            chunk.push(Sequence(number.cast_unsigned()), at, &raw).unwrap();
+        }
+        compare(&chunk);
+    }
+
+    #[test]
+    fn columns_of_a_segment_are_as_rows() {
+        let folder = tempfile::tempdir().unwrap();
+        let segment = segment(folder.path(), 4500);
+        let batch = Batch::of_group(&segment, 0);
+        assert_eq!(batch.len(), 4500);
+        compare(&batch);
+        batch.check().unwrap();
         let is_coded = |path: &str| {
             let slot = batch.resolve(&[path.to_owned()]);
             batch.columns_at(&slot).any(|(_, column)| matches!(column, Column::Coded(..)))

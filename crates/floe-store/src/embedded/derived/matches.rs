@@ -5,14 +5,13 @@ use floe_core::{
 };
 
 use super::Definition;
-use super::columns::by_column;
+use super::columns::{Columns, by_column};
 use super::numbers::Numbers;
 use super::rollup::distinct;
 use super::texts::TextCodes;
 use crate::embedded::chunk::Row;
 use crate::embedded::query::{Condition, RowsPlan, is_usage};
 use crate::embedded::rows::Rows;
-use crate::embedded::segment::Batch;
 use crate::embedded::view::Selected;
 
 /// The rows that a definition counts, with what they contribute.
@@ -145,12 +144,16 @@ pub(super) fn by_row(definition: &Definition, rows: Rows<'_>) -> Matches {
     matches
 }
 
-/// The same by columns, for events in a segment.
-pub(super) fn of_batch(definition: &Definition, batch: &Batch) -> Matches {
-    by_column(&definition.filter, &definition.aggregation, &[], batch)
+/// The same by columns.
+pub(super) fn of_columns(definition: &Definition, columns: &impl Columns) -> Matches {
+    by_column(&definition.filter, &definition.aggregation, &[], columns)
 }
 
-/// The rows of a batch that a question is about, whoever's they are.
-pub(in super::super) fn asked_for(query: &QuantityQuery, batch: &Batch) -> Matches {
-    by_column(&query.filter, &query.aggregation, &query.metadata, batch)
+/// The rows that a question is about, whoever's they are.
+pub(in super::super) fn asked_for(query: &QuantityQuery, rows: Rows<'_>) -> Matches {
+    let QuantityQuery { filter, aggregation, metadata, .. } = query;
+    match rows {
+        Rows::Tail(chunk) => by_column(filter, aggregation, metadata, chunk),
+        Rows::Sealed(batch) => by_column(filter, aggregation, metadata, batch),
+    }
 }

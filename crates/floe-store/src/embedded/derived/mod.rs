@@ -15,6 +15,7 @@
 mod build;
 mod bytes;
 mod cache;
+mod chunk_columns;
 mod columns;
 mod definition;
 mod files;
@@ -50,7 +51,6 @@ pub(super) use self::verify::{Compared, compare, segment_of};
 use super::blocks::{self, BlockError, BlockFile, BlockWriter, Durability};
 use super::chunk::{Chunk, position};
 use super::fs::Fs;
-use super::rows::Rows;
 use super::segment::{Segment, SegmentMeta};
 use super::view::{SealedReader, unreadable};
 use crate::port::Result;
@@ -159,9 +159,8 @@ impl Derived {
         if let Some(known) = lock(&self.rollups).get(unit, definition.key()) {
             return known;
         }
-        let rows = Rows::Tail(chunk);
-        let mut builder = RollupBuilder::new(definition.aggregation.function(), rows.len());
-        builder.add(rows.all_micros(), &matches::by_row(definition, rows));
+        let mut builder = RollupBuilder::new(definition.aggregation.function(), chunk.len());
+        builder.add(chunk.all_micros(), &matches::of_columns(definition, chunk));
         lock(&self.rollups).insert(unit, definition.key(), builder.finish())
     }
 
@@ -197,7 +196,7 @@ impl Derived {
         let rows = usize::try_from(segment.meta.rows).unwrap_or(usize::MAX);
         let new = || RollupBuilder::new(definition.aggregation.function(), rows);
         let parts = build::each_group(segment, work, new, |builder, _, batch| {
-            builder.add(batch.all_micros(), &matches::of_batch(definition, batch));
+            builder.add(batch.all_micros(), &matches::of_columns(definition, batch));
         });
         let mut whole = new();
         parts.map_err(|error| unreadable(&error))?.into_iter().for_each(|part| whole.merge(part));
@@ -320,7 +319,7 @@ impl Derived {
             return Ok(None);
         }
         let parts = build::each_group(segment, work, Vec::new, |parts, group, batch| {
-            let matches = matches::of_batch(definition, batch);
+            let matches = matches::of_columns(definition, batch);
             parts.push(Part::new(
                 &segment.meta,
                 group,
@@ -397,7 +396,7 @@ impl Derived {
         let work = Work::new(segment.meta.rows);
         let new = || (builder(), Vec::new());
         let states = build::each_group(segment, &work, new, |(builder, parts), group, batch| {
-            let matches = matches::of_batch(definition, batch);
+            let matches = matches::of_columns(definition, batch);
             if needed.rollup {
                 builder.add(batch.all_micros(), &matches);
             }

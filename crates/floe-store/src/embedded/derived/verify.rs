@@ -9,9 +9,10 @@ use floe_core::{CustomerRef, EventSource};
 use super::bytes::{Bytes, contradicts_itself};
 use super::meter::{self, ColumnFact, MeterColumn, WholeColumn};
 use super::rollup::{Rollup, RollupBuilder};
-use super::{Definition, ROLLUP_KIND, Rows, VERSION, Work, build, matches, position};
+use super::{Definition, ROLLUP_KIND, VERSION, Work, build, matches, position};
 use crate::embedded::blocks::{BlockError, BlockFile};
 use crate::embedded::fs::Fs;
+use crate::embedded::rows::Rows;
 use crate::embedded::segment::{Batch, Segment, SegmentError};
 
 /// What a file of derived data turned out to be.
