@@ -20,23 +20,51 @@ use super::units::Unit;
 use super::view::{Selected, View, read};
 use crate::port::{Result, StoreError};
 
-/// Finds the bucket of instants that mostly ascend: the last one found is tried first.
+/// Finds the bucket of instants. Mostly they ascend, so the last one found is tried first; and
+/// buckets are of about one length, so the next try is where it would be if they all were.
 struct BucketFinder<'s> {
     series: &'s Series,
     from: i64,
     until: i64,
     bucket: Option<usize>,
+    /// Buckets a microsecond.
+    density: f64,
 }
 
 impl<'s> BucketFinder<'s> {
+    #[expect(clippy::cast_precision_loss, reason = "it is a guess")]
     fn new(series: &'s Series) -> Self {
-        Self { series, from: 0, until: 0, bucket: None }
+        let edges = series.edges();
+        let density = match edges {
+            [first, .., last] if last > first => (edges.len() - 1) as f64 / (last - first) as f64,
+            _ => 0.0,
+        };
+        Self { series, from: 0, until: 0, bucket: None, density }
+    }
+
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a guess that is checked"
+    )]
+    fn guess(&self, edges: &[i64], micros: i64) -> Option<usize> {
+        let since = micros.checked_sub(*edges.first()?)?;
+        let guess = (since as f64 * self.density) as usize;
+        let holds = |after: &usize| {
+            let before = after.checked_sub(1).and_then(|before| edges.get(before));
+            let (Some(from), Some(until)) = (before, edges.get(*after)) else { return false };
+            (*from..*until).contains(&micros)
+        };
+        [guess + 1, guess, guess + 2].into_iter().find(holds)
     }
 
     fn find(&mut self, micros: i64) -> Option<usize> {
         if micros < self.from || micros >= self.until {
             let edges = self.series.edges();
-            let after = edges.partition_point(|&edge| edge <= micros);
+            let after = self
+                .guess(edges, micros)
+                .unwrap_or_else(|| edges.partition_point(|&edge| edge <= micros));
             self.from = after.checked_sub(1).map_or(i64::MIN, |before| edges[before]);
             self.until = edges.get(after).copied().unwrap_or(i64::MAX);
             self.bucket = after
