@@ -2,6 +2,7 @@
 
 mod ingest;
 mod list;
+mod usual;
 
 use floe_core::{
     CustomerId, CustomerRef, EventId, EventSource, METER_CREDITED, METER_RESET, Metadata, NewEvent,

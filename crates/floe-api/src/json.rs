@@ -523,7 +523,7 @@ impl<'a> Parser<'a> {
 
 /// A string that jiter gave out: a slice of `text` unless escapes made a copy necessary.
 #[inline]
-fn borrow<'a>(text: &'a str, string: &str) -> Cow<'a, str> {
+pub(crate) fn borrow<'a>(text: &'a str, string: &str) -> Cow<'a, str> {
     let start = string.as_ptr().addr().wrapping_sub(text.as_ptr().addr());
     match text.get(start..start.wrapping_add(string.len())) {
         Some(slice) => Cow::Borrowed(slice),
@@ -532,7 +532,7 @@ fn borrow<'a>(text: &'a str, string: &str) -> Cow<'a, str> {
 }
 
 /// A number below 64, equal for equal keys and mostly different for different ones.
-fn key_kind(key: &[u8]) -> u32 {
+pub(crate) fn key_kind(key: &[u8]) -> u32 {
     let byte = |byte: Option<&u8>| byte.copied().map_or(0, usize::from);
     let mixed = key.len() * 29 + byte(key.first()) * 7 + byte(key.last()) * 3;
     let mixed = mixed + byte(key.get(key.len() / 2)) * 13;

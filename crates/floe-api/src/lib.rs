@@ -17,6 +17,7 @@ pub mod page;
 pub mod quantity;
 pub mod query;
 pub mod scalar;
+mod scan;
 #[cfg(feature = "openapi")]
 pub mod schema;
 mod serialize;

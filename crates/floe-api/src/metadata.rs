@@ -73,7 +73,8 @@ pub(crate) fn plain_value<'j>(
     value
 }
 
-fn is_plain_text(text: &str) -> bool {
+/// Whether a text is of 1 to 500 code points.
+pub(crate) fn is_plain_text(text: &str) -> bool {
     // A code point has 1 to 4 bytes, so that the length mostly decides.
     match text.len() {
         0 => false,

@@ -356,7 +356,12 @@ fn assemble<'a>(common: Common<'a>, who: Who<'a>) -> (NewEvent<'a>, Ids) {
     (event, ids)
 }
 
-fn past(json: &Json<'_>, loc: &Loc<'_>, now: Timestamp, errors: &mut Errors) -> Option<Timestamp> {
+pub(super) fn past(
+    json: &Json<'_>,
+    loc: &Loc<'_>,
+    now: Timestamp,
+    errors: &mut Errors,
+) -> Option<Timestamp> {
     let timestamp = scalar::aware_datetime(json, loc, errors)?.timestamp();
     if timestamp > now {
         errors.push(loc, errors::value_error("Timestamp must be in the past."), json);

@@ -1,3 +1,5 @@
+mod usual;
+
 use proptest::prelude::*;
 
 use super::*;
