@@ -163,16 +163,30 @@ impl Body {
         &self,
         work: impl FnOnce(&Json<'_>) -> Result<T, ApiError>,
     ) -> Result<T, ApiError> {
-        if self.bytes.len() < LARGE_BODY_BYTES {
-            return self.read_here(work);
-        }
-        tokio::task::block_in_place(|| self.read_here(work))
+        self.read_quickly(|_| None, work)
     }
 
-    fn read_here<T>(
+    /// Hands the bytes to `quick`, and to `work` what they parse to where that gives `None`.
+    ///
+    /// # Errors
+    ///
+    /// What `quick` refuses, and those of [`read`](Self::read).
+    pub(crate) fn read_quickly<T>(
         &self,
+        quick: impl FnOnce(&[u8]) -> Option<Result<T, ApiError>>,
         work: impl FnOnce(&Json<'_>) -> Result<T, ApiError>,
     ) -> Result<T, ApiError> {
+        let read = || {
+            let quick = if self.is_json { quick(&self.bytes) } else { None };
+            quick.unwrap_or_else(|| self.parse(work))
+        };
+        if self.bytes.len() < LARGE_BODY_BYTES {
+            return read();
+        }
+        tokio::task::block_in_place(read)
+    }
+
+    fn parse<T>(&self, work: impl FnOnce(&Json<'_>) -> Result<T, ApiError>) -> Result<T, ApiError> {
         if !self.is_json {
             let text = String::from_utf8_lossy(&self.bytes);
             let text = Json::Str(text);

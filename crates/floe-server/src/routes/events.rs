@@ -68,9 +68,8 @@ pub(crate) async fn ingest_events(
     caller: Caller<EventsWrite>,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let stored = body.read(|json| {
-        let request = parsed(|errors| IngestRequest::parse(json, system_time(), errors))?;
-        let organization = organization_of_batch(&app, &caller, &request, json)?;
+    let now = system_time();
+    let store = |organization, request: &IngestRequest<'_>| {
         let of = Organizations::one(organization);
         let is_customer = |id| app.store.customer(&of, id).is_some();
         let refused = request.business_error(caller.organization().is_some(), is_customer);
@@ -82,7 +81,19 @@ pub(crate) async fn ingest_events(
             return Ok(Err(IngestReport { inserted, duplicates: 0 }));
         }
         Ok(Ok(app.store.ingest(organization, &request.events)))
-    })?;
+    };
+    let stored = body.read_quickly(
+        |bytes| {
+            let request = IngestRequest::parse_usual(bytes, now)?;
+            let organization = organization_of_usual_batch(&app, &caller, &request)?;
+            Some(store(organization, &request))
+        },
+        |json| {
+            let request = parsed(|errors| IngestRequest::parse(json, now, errors))?;
+            let organization = organization_of_batch(&app, &caller, &request, json)?;
+            store(organization, &request)
+        },
+    )?;
     let report = match stored {
         Ok(stored) => stored.await?,
         Err(report) => report,
@@ -92,14 +103,32 @@ pub(crate) async fn ingest_events(
 }
 
 /// The organization of a batch: the caller's own, or for the root token the one that every event
-/// names; one batch, one organization (design section 5).
+/// names, if there are events and it exists.
+fn organization_of_usual_batch(
+    app: &App,
+    caller: &Caller<EventsWrite>,
+    request: &IngestRequest<'_>,
+) -> Option<OrganizationId> {
+    if let Some(organization) = caller.organization() {
+        return Some(organization);
+    }
+    let named = request.references.iter().map(|references| references.organization_id);
+    let first = named.clone().next()??;
+    let are_all_of_it =
+        named.len() == request.events.len() && named.clone().all(|id| id == Some(first));
+    let organization = OrganizationId(first);
+    (are_all_of_it && app.store.organization(organization).is_some()).then_some(organization)
+}
+
+/// As [`organization_of_usual_batch`], with all that is wrong with it: one batch, one organization
+/// (design section 5).
 fn organization_of_batch(
     app: &App,
     caller: &Caller<EventsWrite>,
     request: &IngestRequest<'_>,
     body: &Json<'_>,
 ) -> Result<OrganizationId, ApiError> {
-    if let Some(organization) = caller.organization() {
+    if let Some(organization) = organization_of_usual_batch(app, caller, request) {
         return Ok(organization);
     }
     let named: HashMap<usize, Uuid> = request
