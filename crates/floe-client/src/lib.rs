@@ -40,6 +40,6 @@ pub use client::{Client, REQUEST_TIME_MAX};
 pub use error::{Cause, Error, LocPart, Result, Violation};
 pub use organizations::{NewOrganization, Organization, Organizations, OrganizationsQuery};
 pub use page::{PAGE_ITEMS_MAX, Page, Pagination};
-pub use system::{Backup, Storage, StorageCache, StorageColumn, System};
+pub use system::{Backup, Storage, StorageBlocks, StorageCache, StorageColumn, System};
 pub use tokens::{AccessToken, AccessTokenCreated, NewToken, Tokens, TokensQuery};
 pub use uuid::Uuid;

@@ -78,6 +78,20 @@ pub struct Storage {
     pub external_id_bytes: u64,
     /// Bytes of memory that they take.
     pub external_id_memory_bytes: u64,
+    /// How the cache of derived files' blocks does; absent if only the folder was looked at.
+    pub blocks: Option<StorageBlocks>,
+}
+
+/// The cache of derived files' blocks, since the start of the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct StorageBlocks {
+    /// Bytes of blocks in it.
+    pub memory_bytes: u64,
+    /// Blocks that were asked for and were in it.
+    pub hits: u64,
+    /// Blocks that had to be read.
+    pub misses: u64,
 }
 
 /// The server itself; see [`Client::system`].

@@ -6,7 +6,7 @@ use floe_api::WireTimestamp;
 use floe_api::errors::{ErrorClass, Errors};
 use floe_api::system::{BackupCreate, backup_failed};
 use floe_core::Timestamp;
-use floe_store::embedded::{BackupReport, CacheStats, ColumnStats, StorageStats};
+use floe_store::embedded::{BackupReport, BlockStats, CacheStats, ColumnStats, StorageStats};
 use floe_store::port::StoreError;
 use serde::Serialize;
 
@@ -94,6 +94,20 @@ pub(crate) struct Storage {
     external_id_bytes: u64,
     /// Bytes of memory that they take.
     external_id_memory_bytes: u64,
+    /// How the cache of derived files' blocks does.
+    #[schema(required = true)]
+    blocks: Option<StorageBlocks>,
+}
+
+/// The cache of derived files' blocks, since the start of the process.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct StorageBlocks {
+    /// Bytes of blocks in it.
+    memory_bytes: u64,
+    /// Blocks that were asked for and were in it.
+    hits: u64,
+    /// Blocks that had to be read.
+    misses: u64,
 }
 
 impl From<StorageStats> for Storage {
@@ -115,6 +129,9 @@ impl From<StorageStats> for Storage {
             external_id_files: stats.external_id_files,
             external_id_bytes: stats.external_id_bytes,
             external_id_memory_bytes: stats.external_id_memory_bytes,
+            blocks: stats.blocks.map(|BlockStats { memory_bytes, hits, misses, .. }| {
+                StorageBlocks { memory_bytes, hits, misses }
+            }),
         }
     }
 }

@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use hashbrown::HashMap;
 
 use super::fs::{Fs, FsFile, OpenMode};
+use super::stats::BlockStats;
 
 /// Bytes of a block, unless the owner says otherwise; the last one of a file may be shorter. Small
 /// enough that a block read for a few bytes costs microseconds, large enough that its checksum and
@@ -654,17 +655,6 @@ struct CachedBlock {
     is_used: bool,
 }
 
-/// What a cache holds and how it did since the start of the process.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct BlockCacheStats {
-    /// Bytes of blocks in it.
-    pub(super) bytes: u64,
-    /// Blocks that were asked for and were in it.
-    pub(super) hits: u64,
-    /// Blocks that had to be read.
-    pub(super) misses: u64,
-}
-
 impl BlockCache {
     /// A cache of up to so many bytes of blocks.
     pub(super) fn new(bytes_max: usize) -> Self {
@@ -676,10 +666,10 @@ impl BlockCache {
         }
     }
 
-    pub(super) fn stats(&self) -> BlockCacheStats {
-        let bytes = self.parts.iter().map(|part| lock(part).bytes as u64).sum();
-        BlockCacheStats {
-            bytes,
+    /// What it holds, and how it did.
+    pub(super) fn stats(&self) -> BlockStats {
+        BlockStats {
+            memory_bytes: self.parts.iter().map(|part| lock(part).bytes as u64).sum(),
             hits: self.hits.load(Ordering::Relaxed),
             misses: self.misses.load(Ordering::Relaxed),
         }
@@ -1051,10 +1041,10 @@ mod tests {
             for block in [block, 7] {
                 assert!(*file.block(&cache, block).unwrap() == *expected(block));
             }
-            assert!(cache.stats().bytes <= bytes_max as u64);
+            assert!(cache.stats().memory_bytes <= bytes_max as u64);
         }
         let stats = cache.stats();
-        assert!(stats.bytes > bytes_max as u64 / 2, "{stats:?}");
+        assert!(stats.memory_bytes > bytes_max as u64 / 2, "{stats:?}");
         // Each block is read once, block 7 too, although 200 others went through.
         assert_eq!((stats.hits, stats.misses), (200, 200), "{stats:?}");
     }
@@ -1093,6 +1083,6 @@ mod tests {
         });
         let stats = cache.stats();
         assert_eq!(stats.hits + stats.misses, 1600);
-        assert!(stats.bytes <= (CACHE_PARTS * BLOCK_BYTES) as u64);
+        assert!(stats.memory_bytes <= (CACHE_PARTS * BLOCK_BYTES) as u64);
     }
 }

@@ -1,7 +1,6 @@
 //! The embedded engine: one data folder, one process.
 
 mod backup;
-#[cfg_attr(not(test), expect(dead_code, reason = "nothing derived is written yet"))]
 mod blocks;
 mod catalog;
 mod chunk;
@@ -9,7 +8,6 @@ mod codec;
 mod committer;
 mod customer_meters;
 mod dedup;
-#[allow(dead_code, reason = "some sizes that `floe stats` will show")]
 mod derived;
 pub mod fs;
 pub mod journal;
@@ -29,7 +27,7 @@ mod verify;
 mod view;
 
 pub use self::backup::{BackupReport, restore, restore_on};
-pub use self::stats::{CacheStats, ColumnStats, StorageStats, storage_stats};
+pub use self::stats::{BlockStats, CacheStats, ColumnStats, StorageStats, storage_stats};
 pub use self::verify::{Checked, Finding, VerifyProgress, VerifyReport, verify};
 
 use std::collections::HashMap;

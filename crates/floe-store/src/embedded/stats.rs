@@ -75,6 +75,20 @@ pub struct StorageStats {
     pub external_id_bytes: u64,
     /// Bytes of memory that they take while Floe serves.
     pub external_id_memory_bytes: u64,
+    /// How the cache of derived files' blocks does; unknown of a folder that is not served.
+    pub blocks: Option<BlockStats>,
+}
+
+/// What the cache of derived files' blocks holds, and how it did since the start of the process.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct BlockStats {
+    /// Bytes of blocks in it.
+    pub memory_bytes: u64,
+    /// Blocks that were asked for and were in it.
+    pub hits: u64,
+    /// Blocks that had to be read.
+    pub misses: u64,
 }
 
 /// What a folder holds and takes; another process may have it open.
@@ -210,6 +224,7 @@ impl EmbeddedStore {
             stats.organizations = sealed.iter().filter(|of| !of.segments.is_empty()).count() as u64;
             stats.events = Some(store.event_count());
             stats.take_dedup(reader.dedup.stats());
+            stats.blocks = Some(reader.blocks.stats());
             stats
                 .take_files(&reader.folder, &*reader.fs)
                 .map_err(|error| StoreError::Damaged(error.to_string()))?;

@@ -69,5 +69,12 @@ fn show(storage: &Storage) -> anyhow::Result<()> {
         "\n{external_ids} external ids in {} files, {} of memory while they are served",
         storage.external_id_files,
         bytes_text(storage.external_id_memory_bytes)
+    ))?;
+    let Some(blocks) = &storage.blocks else { return Ok(()) };
+    print(&format!(
+        "cache of blocks: {} of memory, {} blocks read from it, {} from the disk",
+        bytes_text(blocks.memory_bytes),
+        blocks.hits,
+        blocks.misses
     ))
 }

@@ -91,6 +91,7 @@ impl RollupCache {
     }
 
     /// Bytes that it holds.
+    #[cfg(test)]
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }

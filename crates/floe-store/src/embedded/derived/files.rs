@@ -161,6 +161,7 @@ impl Files {
     }
 
     /// Bytes of the columns' files.
+    #[cfg(test)]
     pub(super) fn meter_bytes(&self) -> u64 {
         self.meter_bytes
     }

@@ -852,11 +852,6 @@ impl ColumnReader {
         Self { column, rows: RowsRead::default(), values: ValueMap::Empty, is_for_few }
     }
 
-    /// Its column.
-    pub(in super::super) fn column(&self) -> &Arc<MeterColumn> {
-        &self.column
-    }
-
     /// Calls `add` with the bucket and what it gets for each run of rows in one bucket; the rows are
     /// of one customer, or in no order of time.
     pub(in super::super) fn each_run(

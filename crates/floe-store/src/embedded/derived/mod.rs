@@ -443,11 +443,6 @@ impl Derived {
             Unit::Segment(_) => false,
         });
     }
-
-    /// Bytes of memory for rollups, and of disk for columns.
-    pub(super) fn bytes(&self) -> (usize, u64) {
-        (lock(&self.rollups).bytes(), lock(&self.files).meter_bytes())
-    }
 }
 
 /// Says that a derived file will be built again, unless there was none.

@@ -465,11 +465,6 @@ impl ColumnWriter {
         Self { column: NumberColumn { scale, width, wide: Vec::new() }, count: 0 }
     }
 
-    /// Bytes of each mantissa.
-    pub(super) fn width(&self) -> usize {
-        self.column.width.bytes()
-    }
-
     /// Appends the number at a place, and its mantissa's bytes to `out`.
     pub(super) fn push(&mut self, numbers: &Numbers, place: usize, out: &mut Vec<u8>) {
         let NumberColumn { scale, width, wide } = &mut self.column;
@@ -566,7 +561,7 @@ mod tests {
             let mut bytes = Vec::new();
             (0..column.len()).for_each(|place| writer.push(&column, place, &mut bytes));
             (0..other.len()).for_each(|place| writer.push(&other, place, &mut bytes));
-            prop_assert_eq!(bytes.len(), (of.len() + more.len()) * writer.width());
+            prop_assert_eq!(bytes.len(), (of.len() + more.len()) * writer.column.width.bytes());
             let both = writer.finish();
             let width = both.width();
             for (place, number) in of.iter().chain(&more).enumerate() {
@@ -590,16 +585,16 @@ mod tests {
         let mut of: Vec<Number<'_>> = (0..1000).map(|value| Number::Int(value % 100)).collect();
         of[7] = Number::Int(i64::MAX);
         let column = numbers(&of);
-        assert_eq!(ColumnWriter::for_all(&[&column]).width(), 1);
+        assert_eq!(ColumnWriter::for_all(&[&column]).column.width.bytes(), 1);
         of.truncate(100);
-        assert_eq!(ColumnWriter::for_all(&[&numbers(&of)]).width(), 8);
+        assert_eq!(ColumnWriter::for_all(&[&numbers(&of)]).column.width.bytes(), 8);
         // Prices with two places, and floats with all their digits.
         let prices: Vec<Number<'_>> =
             (0..100).map(|cents| Number::Float(f64::from(cents) / 100.0)).collect();
-        assert_eq!(ColumnWriter::for_all(&[&numbers(&prices)]).width(), 1);
+        assert_eq!(ColumnWriter::for_all(&[&numbers(&prices)]).column.width.bytes(), 1);
         let thirds: Vec<Number<'_>> =
             (0..100).map(|third| Number::Float(f64::from(third) / 3.0)).collect();
         let writer = ColumnWriter::for_all(&[&numbers(&thirds)]);
-        assert_eq!(writer.width(), 8);
+        assert_eq!(writer.column.width.bytes(), 8);
     }
 }
