@@ -7,14 +7,14 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use floe_core::{
-    Accumulator, Credit, Customer, CustomerMeterUnits, CustomerSelection, EventSource, Filter,
-    Meter, Timestamp,
+    Accumulator, Credit, Customer, CustomerMeterUnits, CustomerSelection, EventSource, Meter,
+    Timestamp,
 };
 
 use super::blocks::BlockError;
 use super::chunk::Row;
 use super::derived::{ColumnReader, Definition, MeterColumn, Needed, Work};
-use super::query::{Condition, RowsPlan};
+use super::query::{Condition, Names, RowsPlan};
 use super::rows::Rows;
 use super::segment::Segment;
 use super::tail::{Ledger, OrganizationTail};
@@ -133,14 +133,13 @@ impl Question<'_> {
             return Ok(());
         }
         let from_users = |source: EventSource, _: &str| source == EventSource::User;
-        let filters: Vec<[&Filter; 1]> = self.meters.iter().map(|meter| [&meter.filter]).collect();
         for (spellings, windows) in self.spellings.iter().zip(windows) {
             let visit = |rows: Rows<'_>, selected: Selected<'_>| {
                 for &number in meters {
                     let condition = Condition {
-                        name: Some(&from_users),
+                        names: Names::These(&from_users),
                         metadata: &[],
-                        filters: &filters[number],
+                        filters: [Some(&self.meters[number].filter), None],
                         aggregation: Some(&self.meters[number].aggregation),
                     };
                     let window = &mut windows[number];

@@ -13,7 +13,7 @@ use floe_core::{
 
 use super::blocks::BlockError;
 use super::derived::{self, Buckets, ColumnReader, Definition, MeterColumn, Needed, Work};
-use super::query::{Condition, RowsPlan, is_usage};
+use super::query::{Condition, Names, RowsPlan};
 use super::rows::Rows;
 use super::segment::Segment;
 use super::units::Unit;
@@ -370,16 +370,26 @@ impl<'q, D: CustomerDirectory> Answer<'q, D> {
         }
     }
 
+    fn condition(&self) -> Condition<'q> {
+        Condition {
+            names: Names::Usage,
+            metadata: &self.query.metadata,
+            filters: [Some(&self.query.filter), None],
+            aggregation: Some(&self.query.aggregation),
+        }
+    }
+
     /// Adds all rows, column by column.
     fn add_columns(&mut self, rows: Rows<'_>) {
-        let Self { query, directory, series, accumulator } = self;
+        let matches = derived::matching(self.condition(), rows);
+        let Self { directory, series, accumulator, .. } = self;
         let mut finder = BucketFinder::new(series);
         let mut slots: Vec<Option<CustomerSlot>> = Vec::new();
         if accumulator.is_per_customer() {
             slots.resize(rows.customers().len(), None);
         }
         let micros = rows.all_micros();
-        derived::asked_for(query, rows).add_to(accumulator, |row, accumulator| {
+        matches.add_to(accumulator, |row, accumulator| {
             let bucket = finder.find(*micros.get(row as usize)?)?;
             if slots.is_empty() {
                 return Some((bucket, EVERYBODY));
@@ -394,13 +404,8 @@ impl<'q, D: CustomerDirectory> Answer<'q, D> {
 
     /// Adds rows one by one.
     fn add_rows(&mut self, rows: Rows<'_>, selected: Selected<'_>) {
-        let Self { query, directory, series, accumulator } = self;
-        let condition = Condition {
-            name: Some(&is_usage),
-            metadata: &query.metadata,
-            filters: &[&query.filter],
-            aggregation: Some(&query.aggregation),
-        };
+        let condition = self.condition();
+        let Self { directory, series, accumulator, .. } = self;
         let mut finder = BucketFinder::new(series);
         let mut slots: Vec<Option<CustomerSlot>> = Vec::new();
         if accumulator.is_per_customer() {

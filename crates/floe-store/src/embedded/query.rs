@@ -3,9 +3,10 @@
 //! What a question means is `floe-core`'s; this finds the events that it is about and hands them
 //! over.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use floe_core::{
     Aggregation, CustomerRef, CustomerSelection, EventId, EventSource, Filter, FilterClause,
@@ -13,10 +14,12 @@ use floe_core::{
     is_credit_or_reset,
 };
 
-use super::chunk::Row;
+use super::chunk::{Chunk, Row};
+use super::derived::{self, Definition, Needed, Work};
 use super::rows::{Rows, Slot};
-use super::tail::NameStats;
-use super::view::{Scan, Selected, View, read};
+use super::segment::Batch;
+use super::tail::{Memtable, NameStats, Sealed};
+use super::view::{Scan, Selected, View, read, unreadable};
 use crate::port::{
     Direction, EventAddress, EventQuery, EventRow, NameQuery, NameRow, Page, PageRequest, Result,
     TextQuery,
@@ -25,13 +28,32 @@ use crate::port::{
 /// Whether events of a source and name can match.
 pub(super) type NameTest<'q> = &'q dyn Fn(EventSource, &str) -> bool;
 
+/// Of which sources and names events can match.
+#[derive(Clone, Copy)]
+pub(super) enum Names<'q> {
+    All,
+    /// Those that quantities count.
+    Usage,
+    These(NameTest<'q>),
+}
+
+impl Names<'_> {
+    fn can_match(self, source: EventSource, name: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Usage => is_usage(source, name),
+            Self::These(test) => test(source, name),
+        }
+    }
+}
+
 /// Which events a question is about, besides their customers and times.
 #[derive(Clone, Copy)]
 pub(super) struct Condition<'q> {
-    /// Whether events of this source and name can match; all can if absent.
-    pub(super) name: Option<NameTest<'q>>,
+    pub(super) names: Names<'q>,
     pub(super) metadata: &'q [MetadataCondition],
-    pub(super) filters: &'q [&'q Filter],
+    /// All of them must hold.
+    pub(super) filters: [Option<&'q Filter>; 2],
     /// Only what this does not leave out.
     pub(super) aggregation: Option<&'q Aggregation>,
 }
@@ -55,9 +77,13 @@ impl<'q> RowsPlan<'q> {
     pub(super) fn new(condition: Condition<'q>, rows: Rows<'_>) -> Self {
         Self {
             condition,
-            names: condition
-                .name
-                .map(|can| rows.names().iter().map(|(source, name)| can(*source, name)).collect()),
+            names: match condition.names {
+                Names::All => None,
+                names => {
+                    let all = rows.names().iter();
+                    Some(all.map(|(source, name)| names.can_match(*source, name)).collect())
+                }
+            },
             shapes: std::iter::repeat_with(OnceCell::new).take(rows.shape_count()).collect(),
         }
     }
@@ -123,7 +149,7 @@ impl<'q> RowsPlan<'q> {
     }
 
     fn shape_plan(&self, rows: Rows<'_>, shape: usize) -> ShapePlan<'q> {
-        let Condition { metadata, filters, aggregation, name: _ } = self.condition;
+        let Condition { metadata, filters, aggregation, names: _ } = self.condition;
         let slot_of = |property: &Property| match property {
             Property::Metadata(path) => Some(rows.resolve(shape, path)),
             Property::Name | Property::Source | Property::Timestamp => None,
@@ -136,7 +162,8 @@ impl<'q> RowsPlan<'q> {
                 })
                 .collect(),
             filters: filters
-                .iter()
+                .into_iter()
+                .flatten()
                 .map(|filter| filter.map(&mut |clause| (slot_of(clause.property()), clause)))
                 .collect(),
             measured: aggregation.and_then(Aggregation::property).and_then(slot_of),
@@ -166,9 +193,9 @@ pub(super) fn is_usage(source: EventSource, name: &str) -> bool {
 /// (semantics section 11).
 pub(super) fn meter_has_events(view: View<'_>, meter: &Meter) -> Result<bool> {
     let condition = Condition {
-        name: Some(&is_usage),
+        names: Names::Usage,
         metadata: &[],
-        filters: &[&meter.filter],
+        filters: [Some(&meter.filter), None],
         aggregation: Some(&meter.aggregation),
     };
     view.scan(
@@ -279,7 +306,7 @@ pub(super) fn list_events(
     if keys.keep > KEYS_CHEAP {
         let mut total_count = 0;
         for (index, (view, query)) in searches.iter().enumerate() {
-            total_count += search(index, *view, query, Wanted::ALL, |_, _, _| {})?;
+            total_count += search(index, *view, query, Wanted::NONE, |_, _, _| {})?;
         }
         if page.offset >= total_count {
             return Ok(Page { items: Vec::new(), total_count });
@@ -314,6 +341,8 @@ struct Wanted<'w> {
 
 impl Wanted<'_> {
     const ALL: Self = Self { order: None, worth: &|_| true };
+    /// Only how many there are.
+    const NONE: Self = Self { order: None, worth: &|_| false };
 }
 
 /// What decides the number of events that a query finds, if they need not be visited for it.
@@ -322,6 +351,8 @@ enum Counted<'q> {
     Names,
     /// All of these customers.
     Customers(&'q CustomerSelection),
+    /// All that a meter counts.
+    Meter(Definition),
 }
 
 /// Whether the number of events that a query finds is known without a visit.
@@ -342,19 +373,54 @@ fn counted(query: &EventQuery) -> Option<Counted<'_>> {
     let is_plain = filter.is_none()
         && after.is_none()
         && before.is_none()
-        && meter.is_none()
         && text.is_none()
         && parent_id.is_none()
         && depth.is_none()
         && metadata.is_empty();
-    match customers {
+    let is_of_all_names = names.is_empty() && sources.is_empty();
+    match (customers, meter) {
         _ if !is_plain => None,
-        None => Some(Counted::Names),
-        Some(customers) if names.is_empty() && sources.is_empty() => {
-            Some(Counted::Customers(customers))
+        (None, None) => Some(Counted::Names),
+        (Some(customers), None) if is_of_all_names => Some(Counted::Customers(customers)),
+        (None, Some((filter, aggregation))) if is_of_all_names => {
+            Definition::new(filter, aggregation).map(Counted::Meter)
         }
-        Some(_) => None,
+        _ => None,
     }
+}
+
+/// How many events a meter counts, of those that a scan saw.
+fn count_of_meter(view: View<'_>, definition: &Definition, seen: &Seen) -> Result<u64> {
+    let derived = &view.reader.derived;
+    derived.note_use(view.organization, definition, Needed { rollup: false, column: true });
+    let of_rows =
+        |rows: Rows<'_>| derived::matching(definition.condition(), rows).rows.len() as u64;
+    let mut count = seen.count;
+    count += seen.frozen.1.iter().map(|chunk| of_rows(Rows::Tail(chunk))).sum::<u64>();
+    let sealing = seen.sealing.iter().flat_map(|sealing| sealing.chunks());
+    count += sealing.map(|(_, chunk)| of_rows(Rows::Tail(chunk))).sum::<u64>();
+    let work = Work::new(seen.sealed.len());
+    for segment in &seen.sealed.segments {
+        if let Some(column) = derived.column(view.reader, segment, definition, &work)? {
+            count += u64::from(column.all().end);
+            continue;
+        }
+        for group in 0..segment.row_groups().len() {
+            let batch = Batch::of_group(segment, group);
+            count += of_rows(Rows::Sealed(&batch));
+            batch.check().map_err(unreadable)?;
+        }
+    }
+    Ok(count)
+}
+
+/// The events that a scan sees, and how many of them are known to be found.
+struct Seen {
+    /// Of those that grew at that time, or of all; see [`Counted`].
+    count: u64,
+    frozen: (u64, Arc<Vec<Arc<Chunk>>>),
+    sealing: Option<Arc<Memtable>>,
+    sealed: Arc<Sealed>,
 }
 
 /// An event as lists show it, by its number in the organization.
@@ -383,8 +449,6 @@ fn search(
     wanted: Wanted<'_>,
     mut found: impl FnMut(Rows<'_>, Row, ListKey),
 ) -> Result<u64> {
-    let filters: Vec<&Filter> =
-        query.filter.iter().chain(query.meter.as_ref().map(|(filter, _)| filter)).collect();
     // A meter counts no credits and resets, so a list of what it counts holds none.
     let of_meter = query.meter.is_some();
     let name = |source: EventSource, name: &str| {
@@ -392,18 +456,23 @@ fn search(
             && (query.sources.is_empty() || query.sources.contains(&source))
             && !(of_meter && is_credit_or_reset(source, name))
     };
-    let any_name = query.names.is_empty() && query.sources.is_empty() && !of_meter;
+    let names = match (query.names.is_empty() && query.sources.is_empty(), of_meter) {
+        (true, false) => Names::All,
+        (true, true) => Names::Usage,
+        (false, _) => Names::These(&name),
+    };
+    let meter = query.meter.as_ref();
     let condition = Condition {
-        name: if any_name { None } else { Some(&name) },
+        names,
         metadata: &query.metadata,
-        filters: &filters,
-        aggregation: query.meter.as_ref().map(|(_, aggregation)| aggregation),
+        filters: [query.filter.as_ref(), meter.map(|(filter, _)| filter)],
+        aggregation: meter.map(|(_, aggregation)| aggregation),
     };
     let after = query.after.map_or(i64::MIN, |after| after.micros().saturating_add(1));
     let before = query.before.map_or(i64::MAX, Timestamp::micros);
-    let inside = |plan: &RowsPlan<'_>, rows: Rows<'_>, row: Row| {
+    // What no condition says.
+    let inside = |rows: Rows<'_>, row: Row| {
         (after..before).contains(&rows.micros(row))
-            && plan.measure(rows, row).is_some()
             && query.text.as_ref().is_none_or(|text| text_occurs(text, rows, row))
     };
     let key = |rows: Rows<'_>, row: Row, number: u64| ListKey {
@@ -412,13 +481,14 @@ fn search(
         organization,
         number,
     };
-    let mut count = 0;
     if let Some(parent_id) = query.parent_id {
+        let mut count = 0;
         for number in descendants(view, parent_id, query.depth.unwrap_or(1))? {
             view.with(number, |rows, row| {
                 let selected =
                     query.customers.as_ref().is_none_or(|set| set.contains(&rows.customer(row)));
-                if selected && inside(&RowsPlan::new(condition, rows), rows, row) {
+                let meets = || RowsPlan::new(condition, rows).measure(rows, row).is_some();
+                if selected && inside(rows, row) && meets() {
                     count += 1;
                     found(rows, row, key(rows, row, number));
                 }
@@ -427,49 +497,82 @@ fn search(
         return Ok(count);
     }
     let counted = counted(query);
+    let count = Cell::new(0);
     // Of those with a parent, the depth is known only once the scan is over.
     let mut with_parent = Vec::new();
-    let known = view.scan(
+    let mut take = |rows: Rows<'_>, row: Row, start: u64| {
+        if !inside(rows, row) {
+            return;
+        }
+        let number = start + u64::from(row);
+        if query.depth.is_some() && rows.parent_id(row).is_some() {
+            with_parent.push(key(rows, row, number));
+            return;
+        }
+        count.set(count.get() + 1);
+        let micros = rows.micros(row);
+        if (wanted.worth)((micros, micros)) {
+            found(rows, row, key(rows, row, number));
+        }
+    };
+    let seen = view.scan(
         &Scan {
             between: after..before,
             customers: query.customers.as_ref(),
+            names: match names {
+                Names::These(test) => Some(test),
+                Names::All | Names::Usage => None,
+            },
             order: counted.as_ref().and(wanted.order),
         },
-        |tail| match &counted {
-            Some(Counted::Names) => {
-                let of = tail.names().iter().filter(|of| any_name || name(of.source, &of.name));
-                (of.map(|stats| stats.occurrences).sum(), tail.sealed())
-            }
-            Some(Counted::Customers(customers)) => (tail.count_of(customers), tail.sealed()),
-            None => (0, tail.sealed()),
-        },
-        // Events that must be counted one by one are all visited.
-        |_, range| counted.is_none() || (wanted.worth)(range),
-        |_, start, rows, selected| {
-            let plan = RowsPlan::new(condition, rows);
-            selected.try_each(rows, |row| {
-                if inside(&plan, rows, row) {
-                    if query.depth.is_some() && rows.parent_id(row).is_some() {
-                        with_parent.push(key(rows, row, start + u64::from(row)));
-                    } else {
-                        count += 1;
-                        let micros = rows.micros(row);
-                        if (wanted.worth)((micros, micros)) {
-                            found(rows, row, key(rows, row, start + u64::from(row)));
-                        }
-                    }
+        |tail| Seen {
+            count: match &counted {
+                None => 0,
+                Some(Counted::Names) => {
+                    let all = tail.names().iter();
+                    let of = all.filter(|of| names.can_match(of.source, &of.name));
+                    of.map(|stats| stats.occurrences).sum()
                 }
-                ControlFlow::Continue(())
-            })
+                Some(Counted::Customers(customers)) => tail.count_of(customers),
+                Some(Counted::Meter(_)) => {
+                    let (_, active) = tail.active();
+                    derived::matching(condition, Rows::Tail(active)).rows.len() as u64
+                }
+            },
+            frozen: tail.frozen(),
+            sealing: tail.sealing(),
+            sealed: tail.sealed(),
+        },
+        |seen, range| match &counted {
+            // Events that must be counted one by one are all visited.
+            None => true,
+            Some(Counted::Names) if count.get() == seen.count => false,
+            Some(_) => (wanted.worth)(range),
+        },
+        |_, start, rows, selected| {
+            match selected {
+                Selected::All => {
+                    let matches = derived::matching(condition, rows);
+                    matches.rows.iter().for_each(|&row| take(rows, row, start));
+                }
+                Selected::These(selected) => {
+                    let plan = RowsPlan::new(condition, rows);
+                    let meets = |row: &&Row| plan.measure(rows, **row).is_some();
+                    selected.iter().filter(meets).for_each(|&row| take(rows, row, start));
+                }
+            }
+            ControlFlow::Continue(())
         },
     )?;
-    match (&counted, known) {
-        (Some(Counted::Names), (all, _)) => return Ok(all),
-        (Some(Counted::Customers(customers)), (in_memory, sealed)) => {
-            return Ok(in_memory + view.count_in(&sealed, customers)?);
+    match &counted {
+        Some(Counted::Names) => return Ok(seen.count),
+        Some(Counted::Customers(customers)) => {
+            return Ok(seen.count + view.count_in(&seen.sealed, customers)?);
         }
-        (None, _) => {}
+        Some(Counted::Meter(definition)) => return count_of_meter(view, definition, &seen),
+        None => {}
     }
+    let mut count = count.get();
     let Some(levels) = query.depth else { return Ok(count) };
     for key in with_parent {
         if is_within_levels_of_a_root(view, key.number, levels)? {

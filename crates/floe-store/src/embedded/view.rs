@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::ops::{ControlFlow, Range};
+use std::ops::{ControlFlow, Deref, Range};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
@@ -16,6 +16,7 @@ use super::chunk::{Chunk, Row};
 use super::dedup::{DedupIndex, KeyHash, RunBuilder};
 use super::derived::Derived;
 use super::fs::Fs;
+use super::query::NameTest;
 use super::rows::Rows;
 use super::segment::{Batch, PAGE_ROWS, RowGroup, Segment, SegmentError, SharedColumns};
 use super::segment_index::{IndexBuilder, ParentHash, ParentHasher, SegmentIndex, index_path};
@@ -481,7 +482,7 @@ impl View<'_> {
         wanted: impl Fn(&T, (i64, i64)) -> bool,
         mut visit: impl FnMut(&mut T, u64, Rows<'_>, Selected<'_>) -> ControlFlow<()>,
     ) -> Result<T> {
-        let Scan { between, customers, order } = scan;
+        let Scan { between, customers, names, order } = scan;
         let overlaps = |(first, last): (i64, i64)| first < between.end && last >= between.start;
         let mut visit_chunk = |state: &mut T, start: u64, chunk: &Chunk| {
             let Some(range) = chunk.timestamp_range() else { return ControlFlow::Continue(()) };
@@ -536,9 +537,19 @@ impl View<'_> {
         }
         // The rows of the customers, of each segment that was come to.
         let mut rows_of: HashMap<u64, Vec<Row>> = HashMap::new();
+        let mut has_name: HashMap<u64, bool> = HashMap::new();
         for (segment, index, group) in groups {
             if !wanted(&state, group.micros) {
                 continue;
+            }
+            if let Some(names) = names {
+                let has_name = match has_name.entry(segment.meta.id) {
+                    Entry::Occupied(known) => *known.get(),
+                    Entry::Vacant(place) => *place.insert(self.has_name(segment, *names)?),
+                };
+                if !has_name {
+                    continue;
+                }
             }
             let mut visit = |batch: &Batch, selected: Selected<'_>| {
                 let start = segment.meta.first_number + u64::from(batch.first_row());
@@ -563,6 +574,12 @@ impl View<'_> {
             }
         }
         Ok(state)
+    }
+
+    /// Whether a segment has an event of such a source and name.
+    fn has_name(&self, segment: &Arc<Segment>, names: NameTest<'_>) -> Result<bool> {
+        let all = self.reader.with_index(segment, |index, _| index.names())?;
+        Ok(all.iter().any(|of| names(of.source, &of.name)))
     }
 
     /// How many events of customers are in segments.
@@ -628,19 +645,22 @@ impl View<'_> {
 }
 
 /// Which events a question may be about, as far as that is known without looking at them.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Scan<'q> {
     /// Their event timestamps, in microseconds.
     pub(super) between: Range<i64>,
     /// Their customers.
     pub(super) customers: Option<&'q CustomerSelection>,
+    /// Their sources and names, where segments can be left out by these; others may be visited.
+    pub(super) names: Option<NameTest<'q>>,
     /// Which segments' events to visit first: the earliest, or the latest.
     pub(super) order: Option<Direction>,
 }
 
 impl Scan<'_> {
     /// All events.
-    pub(super) const ALL: Self = Self { between: i64::MIN..i64::MAX, customers: None, order: None };
+    pub(super) const ALL: Self =
+        Self { between: i64::MIN..i64::MAX, customers: None, names: None, order: None };
 }
 
 /// Which of some rows a question is about.
@@ -684,9 +704,12 @@ pub(super) struct BatchCache {
     state: Mutex<Cached>,
 }
 
+/// A segment and the first row of a page.
+type PageKey = (u64, Row);
+
 #[derive(Debug, Default)]
 struct Cached {
-    batches: HashMap<(u64, Row), CachedBatch>,
+    batches: HashMap<PageKey, CachedBatch>,
     bytes: usize,
     /// Counts uses: the entry with the lowest is the first to go.
     clock: u64,
@@ -709,7 +732,7 @@ impl BatchCache {
     }
 
     /// The page around a row of a segment. Its columns are read when they are asked for.
-    pub(super) fn around(&self, segment: &Arc<Segment>, row: Row) -> Arc<Batch> {
+    pub(super) fn around(&self, segment: &Arc<Segment>, row: Row) -> PageBatch<'_> {
         let (group, page) = segment.page_of(row);
         let (start, rows) =
             segment.row_groups().get(group).map_or((0, 0), |group| (group.start, group.rows));
@@ -725,11 +748,18 @@ impl BatchCache {
             used: 0,
         });
         entry.used = state.clock;
-        // Columns were read since the last look; of this one, they are seen at the next.
-        let bytes = BATCH_BYTES + entry.batch.memory();
-        state.bytes = state.bytes + bytes - entry.bytes;
-        entry.bytes = bytes;
-        let batch = Arc::clone(&entry.batch);
+        PageBatch { cache: self, key, batch: Arc::clone(&entry.batch) }
+    }
+
+    /// Counts what a page takes now, and lets go of others until all take no more than they may.
+    fn measure(&self, key: PageKey, batch: &Batch) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = &mut *state;
+        if let Some(entry) = state.batches.get_mut(&key) {
+            let bytes = BATCH_BYTES + batch.memory();
+            state.bytes = state.bytes + bytes - entry.bytes;
+            entry.bytes = bytes;
+        }
         while state.bytes > self.bytes_max && state.batches.len() > 1 {
             let oldest = state.batches.iter().min_by_key(|(_, entry)| entry.used);
             let Some((&oldest, _)) = oldest else { break };
@@ -737,6 +767,27 @@ impl BatchCache {
                 state.bytes -= gone.bytes;
             }
         }
-        batch
+    }
+}
+
+/// A page of a [`BatchCache`]. Its columns are read while it is used, so what it takes is counted
+/// when it is given back.
+pub(super) struct PageBatch<'c> {
+    cache: &'c BatchCache,
+    key: PageKey,
+    batch: Arc<Batch>,
+}
+
+impl Deref for PageBatch<'_> {
+    type Target = Batch;
+
+    fn deref(&self) -> &Batch {
+        &self.batch
+    }
+}
+
+impl Drop for PageBatch<'_> {
+    fn drop(&mut self) {
+        self.cache.measure(self.key, &self.batch);
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use floe_core::OrganizationId;
 use floe_store::embedded::fs::RealFs;
-use floe_store::embedded::{Finding, VerifyReport, storage_stats, verify};
+use floe_store::embedded::{EmbeddedOptions, Finding, VerifyReport, storage_stats, verify};
 use floe_store::port::{Catalog as _, EventQuery, EventStore as _, NewCredit, Organizations};
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -81,7 +81,8 @@ fn finds(folder: &Path, file: &str, words: &str) -> Finding {
 /// parents and external ids.
 fn used() -> (TempDir, OrganizationId) {
     let folder = folder();
-    let store = open_with(folder.path(), sealing());
+    // Without threads nothing is merged once the rollups are made.
+    let store = open_with(folder.path(), EmbeddedOptions { background: false, ..sealing() });
     let id = organization(&store);
     let ada = customer(&store, id, Some("ada"));
     let all = floe_core::Aggregation::count();

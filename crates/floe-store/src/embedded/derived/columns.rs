@@ -6,8 +6,8 @@
 
 use arrow_array::{Array as _, Int32Array};
 use floe_core::{
-    Aggregation, AggregationFunction, EventSource, Filter, FilterClause, Measure,
-    MetadataCondition, Number, Property, Timestamp, Value,
+    Aggregation, AggregationFunction, EventSource, FilterClause, Measure, Number, Property,
+    Timestamp, Value,
 };
 use rustc_hash::FxHashMap;
 
@@ -15,7 +15,7 @@ use super::matches::{Contributions, Matches, NO_VALUE, Values};
 use super::numbers::Numbers;
 use super::position;
 use crate::embedded::chunk::Row;
-use crate::embedded::query::is_usage;
+use crate::embedded::query::{Condition, Names, is_usage};
 use crate::embedded::rows::Rows;
 use crate::embedded::segment::{Batch, Column, Kind, SealedSlot};
 
@@ -60,24 +60,28 @@ impl Columns for Batch {
     }
 }
 
-/// Finds the rows that a filter and conditions on metadata let pass and an aggregation does not
-/// leave out.
-pub(super) fn by_column(
-    filter: &Filter,
-    aggregation: &Aggregation,
-    conditions: &[MetadataCondition],
-    columns: &impl Columns,
-) -> Matches {
+/// Finds the rows that meet a condition.
+pub(super) fn by_column(condition: Condition<'_>, columns: &impl Columns) -> Matches {
+    let Condition { names, metadata, filters, aggregation } = condition;
     let mut kept = vec![true; columns.rows().len()];
-    if !columns.is_of_users() {
-        keep_names(columns.rows(), &mut kept, is_usage);
+    match names {
+        Names::All => {}
+        // What users send is all usage.
+        Names::Usage if columns.is_of_users() => {}
+        Names::Usage => keep_names(columns.rows(), &mut kept, is_usage),
+        Names::These(test) => keep_names(columns.rows(), &mut kept, test),
     }
-    for condition in conditions {
+    for condition in metadata {
         let path = std::slice::from_ref(&condition.key);
         columns.keep_values(path, &mut kept, |value| condition.holds(Some(value)));
     }
-    filter.keep(&mut kept, &mut |clause, kept| keep_clause(columns, clause, kept));
-    contributions(columns, aggregation, &mut kept)
+    for filter in filters.into_iter().flatten() {
+        filter.keep(&mut kept, &mut |clause, kept| keep_clause(columns, clause, kept));
+    }
+    match aggregation {
+        Some(aggregation) => contributions(columns, aggregation, &mut kept),
+        None => Matches { rows: rows_of(&kept), contributions: Contributions::Events },
+    }
 }
 
 pub(super) fn rows_of(kept: &[bool]) -> Vec<Row> {
@@ -373,12 +377,12 @@ mod tests {
     use std::sync::Arc;
 
     use floe_core::{
-        Clause, ClauseValue, Conjunction, CustomerRef, METER_CREDITED, Metadata, NewEvent,
+        Clause, ClauseValue, Conjunction, CustomerRef, Filter, METER_CREDITED, Metadata, NewEvent,
         Operator, OrganizationId, Sequence,
     };
 
     use super::super::Definition;
-    use super::super::matches::by_row;
+    use super::super::matches::{by_row, of_columns};
     use super::*;
     use crate::embedded::chunk::Chunk;
     use crate::embedded::codec::{self, EncodedEvents};
@@ -543,7 +547,7 @@ mod tests {
                     let aggregation = Aggregation::of(function, property.to_owned());
                     let definition = Definition::new(&filter, &aggregation).unwrap();
                     let expected = facts(&by_row(&definition, columns.rows()));
-                    let got = facts(&by_column(&filter, &aggregation, &[], columns));
+                    let got = facts(&of_columns(&definition, columns));
                     assert_eq!(got, expected, "{filter:?} {function:?} {property}");
                     rows += got.len();
                 }

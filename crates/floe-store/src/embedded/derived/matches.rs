@@ -1,8 +1,6 @@
 //! Which rows a definition counts, and what they contribute, as columns.
 
-use floe_core::{
-    Accumulator, AggregationFunction, CustomerSlot, Measure, QuantityAccumulator, QuantityQuery,
-};
+use floe_core::{Accumulator, AggregationFunction, CustomerSlot, Measure, QuantityAccumulator};
 
 use super::Definition;
 use super::columns::{Columns, by_column};
@@ -10,7 +8,7 @@ use super::numbers::Numbers;
 use super::rollup::distinct;
 use super::texts::TextCodes;
 use crate::embedded::chunk::Row;
-use crate::embedded::query::{Condition, RowsPlan, is_usage};
+use crate::embedded::query::{Condition, Names, RowsPlan};
 use crate::embedded::rows::Rows;
 use crate::embedded::view::Selected;
 
@@ -18,7 +16,7 @@ use crate::embedded::view::Selected;
 #[derive(Debug, Default)]
 pub(in super::super) struct Matches {
     /// Ascending.
-    pub(super) rows: Vec<Row>,
+    pub(in super::super) rows: Vec<Row>,
     pub(super) contributions: Contributions,
 }
 
@@ -113,21 +111,27 @@ impl Contributions {
     }
 }
 
+impl Definition {
+    /// Which events count.
+    pub(in super::super) fn condition(&self) -> Condition<'_> {
+        Condition {
+            names: Names::Usage,
+            metadata: &[],
+            filters: [Some(&self.filter), None],
+            aggregation: Some(&self.aggregation),
+        }
+    }
+}
+
 /// Finds matches one row after the other. This is what they are: the way by columns is tested
 /// against it.
 pub(super) fn by_row(definition: &Definition, rows: Rows<'_>) -> Matches {
-    let condition = Condition {
-        name: Some(&is_usage),
-        metadata: &[],
-        filters: &[&definition.filter],
-        aggregation: Some(&definition.aggregation),
-    };
     let mut matches = Matches {
         rows: Vec::new(),
         contributions: Contributions::new(definition.aggregation.function()),
     };
     let mut text = String::new();
-    RowsPlan::new(condition, rows).each_match(rows, Selected::All, |row, measure| {
+    RowsPlan::new(definition.condition(), rows).each_match(rows, Selected::All, |row, measure| {
         matches.rows.push(row);
         match (&mut matches.contributions, measure) {
             (Contributions::Numbers(numbers), Measure::Number(number)) => numbers.push(&number),
@@ -146,14 +150,13 @@ pub(super) fn by_row(definition: &Definition, rows: Rows<'_>) -> Matches {
 
 /// The same by columns.
 pub(super) fn of_columns(definition: &Definition, columns: &impl Columns) -> Matches {
-    by_column(&definition.filter, &definition.aggregation, &[], columns)
+    by_column(definition.condition(), columns)
 }
 
-/// The rows that a question is about, whoever's they are.
-pub(in super::super) fn asked_for(query: &QuantityQuery, rows: Rows<'_>) -> Matches {
-    let QuantityQuery { filter, aggregation, metadata, .. } = query;
+/// The rows that meet a condition, found by columns.
+pub(in super::super) fn matching(condition: Condition<'_>, rows: Rows<'_>) -> Matches {
     match rows {
-        Rows::Tail(chunk) => by_column(filter, aggregation, metadata, chunk),
-        Rows::Sealed(batch) => by_column(filter, aggregation, metadata, batch),
+        Rows::Tail(chunk) => by_column(condition, chunk),
+        Rows::Sealed(batch) => by_column(condition, batch),
     }
 }

@@ -40,7 +40,7 @@ use self::cache::{RollupCache, Unit};
 pub(super) use self::definition::Definition;
 use self::files::{FileId, FileKind, Files, path_of};
 use self::matches::Matches;
-pub(super) use self::matches::asked_for;
+pub(super) use self::matches::matching;
 use self::meter::Part;
 pub(super) use self::meter::{Buckets, ColumnReader, MeterColumn};
 pub(super) use self::recent::Needed;
