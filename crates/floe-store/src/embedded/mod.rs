@@ -266,7 +266,9 @@ fn open_manifest(
     fs: &dyn Fs,
 ) -> Result<Manifest> {
     let failed = |error: &dyn std::error::Error| StoreError::Open(describe(error));
-    let manifest = match Manifest::read(fs, folder).map_err(|error| failed(&error))? {
+    let found = Manifest::read(fs, folder).map_err(|error| failed(&error))?;
+    let is_found = found.is_some();
+    let manifest = match found {
         Some(manifest) => manifest,
         None if catalog.folder_value(FolderKey::HasManifest)?.is_some() => {
             return Err(StoreError::Open(format!(
@@ -288,6 +290,12 @@ fn open_manifest(
     }
     if let Some(fault) = manifest.fault() {
         return Err(StoreError::Open(format!("the manifest contradicts itself: {fault}")));
+    }
+    // Whoever put it there may have been stopped, or failed, before it was durable. What follows
+    // relies on it: files that it does not name go. A sync would not do, as one after a failed sync
+    // saves nothing; what is written anew is.
+    if is_found {
+        manifest.write(fs, folder).map_err(|error| failed(&error))?;
     }
     if catalog.folder_value(FolderKey::HasManifest)?.is_none() {
         catalog.set_folder_value(FolderKey::HasManifest, &[1])?;
