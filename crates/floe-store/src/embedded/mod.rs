@@ -458,7 +458,7 @@ impl EmbeddedStore {
             .iter()
             .flat_map(|(id, tail)| tail.sealed().segments.clone().into_iter().map(|s| (*id, s)))
             .collect();
-        view::rebuild_runs(&reader.dedup, &segments, missing)?;
+        view::rebuild_runs(&reader.dedup, &segments, &[], missing)?;
         let mut next = sealed_end;
         let mut last = manifest
             .last_ingested_micros

@@ -20,7 +20,7 @@ use super::query::NameTest;
 use super::rows::Rows;
 use super::segment::{Batch, PAGE_ROWS, RowGroup, Segment, SegmentError, SharedColumns};
 use super::segment_index::{IndexBuilder, ParentHash, ParentHasher, SegmentIndex, index_path};
-use super::tail::{OrganizationTail, Sealed};
+use super::tail::{Memtable, OrganizationTail, Sealed};
 use crate::port::{Direction, Result, StoreError};
 
 /// An organization's events and the lock that guards them.
@@ -64,10 +64,12 @@ fn damaged(error: &BlockError) -> StoreError {
 /// each.
 const REBUILT_EVENTS: u64 = 4_000_000;
 
-/// Builds the runs that an index lacks, from segments.
+/// Builds the runs that an index lacks, from segments, and from events that are being sealed: their
+/// run is added before their segments are shown.
 pub(super) fn rebuild_runs(
     dedup: &DedupIndex,
     segments: &[(OrganizationId, Arc<Segment>)],
+    sealing: &[(OrganizationId, Arc<Memtable>)],
     missing: Vec<Range<Sequence>>,
 ) -> Result<()> {
     for missing in missing {
@@ -95,6 +97,19 @@ pub(super) fn rebuild_runs(
                         }
                     }
                     batch.check().map_err(unreadable)?;
+                }
+            }
+            for (organization, memtable) in sealing {
+                for (_, chunk) in memtable.chunks() {
+                    for row in 0..super::chunk::position(chunk.len()) {
+                        let sequence = chunk.sequence(row);
+                        if let Some(external_id) = chunk.external_id(row)
+                            && (start..end).contains(&sequence.0)
+                        {
+                            let id = external_id.as_bytes();
+                            run.add(dedup.hasher().hash(*organization, id), sequence);
+                        }
+                    }
                 }
             }
             dedup.add(run).map_err(|error| damaged(&error))?;
@@ -152,15 +167,18 @@ impl SealedReader {
         }
         tracing::warn!(%error, "a derived file is built again");
         let rebuild = |gone| {
-            let segments: Vec<(OrganizationId, Arc<Segment>)> = {
-                let tails = self.tails.read().unwrap_or_else(PoisonError::into_inner);
-                let of = |(id, tail): (&OrganizationId, &Arc<SharedTail>)| {
-                    let sealed = read(tail).sealed();
-                    sealed.segments.iter().map(|s| (*id, Arc::clone(s))).collect::<Vec<_>>()
+            let tails = self.tails.read().unwrap_or_else(PoisonError::into_inner).clone();
+            let (mut segments, mut sealing) = (Vec::new(), Vec::new());
+            for (id, tail) in tails {
+                // At once: an event is in one of the two.
+                let (sealed, memtable) = {
+                    let tail = read(&tail);
+                    (tail.sealed(), tail.sealing())
                 };
-                tails.iter().flat_map(of).collect()
-            };
-            rebuild_runs(&self.dedup, &segments, vec![gone]).map_err(Failed)
+                segments.extend(sealed.segments.iter().map(|segment| (id, Arc::clone(segment))));
+                sealing.extend(memtable.map(|memtable| (id, memtable)));
+            }
+            rebuild_runs(&self.dedup, &segments, &sealing, vec![gone]).map_err(Failed)
         };
         self.dedup.repair(error, rebuild).map_err(|Failed(error)| error)
     }
