@@ -4,21 +4,44 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, LOCATION, WWW_AUTHENTICATE};
+use bytes::Bytes;
+use reqwest::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER,
+    WWW_AUTHENTICATE,
+};
 use reqwest::{Method, Response, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::customer_meters::CustomerMeters;
+use crate::customers::Customers;
 use crate::error::{Error, Refusal, Result};
+use crate::event_types::EventTypes;
+use crate::events::Events;
+use crate::meters::Meters;
 use crate::organizations::Organizations;
+use crate::page::{PAGE_ITEMS_MAX, Page};
 use crate::system::System;
 use crate::tokens::Tokens;
+use crate::wire::{Parameter, Parameters};
+
+/// The address of a server that says nothing else: where Floe listens by default.
+pub const DEFAULT_URL: &str = "http://127.0.0.1:7070";
 
 /// Time to connect.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
 /// Time for one call, from connecting to the last byte of the answer, unless
 /// [`Client::with_timeout`] says otherwise.
 pub const REQUEST_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// When a call may be made again although the server may have seen it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Repeat {
+    /// Always: it changes nothing, or nothing twice.
+    Always,
+    /// Never: only if it was not sent.
+    Unsent,
+}
 
 /// A client of one server, with one token. Clones share their connections.
 ///
@@ -86,11 +109,74 @@ impl Client {
         Ok(Self { http, url, base, timeout: REQUEST_TIME_MAX })
     }
 
+    /// A client of the server that the environment names: its address in `FLOE_URL`, or
+    /// [`DEFAULT_URL`], and a token in `FLOE_TOKEN`. A variable that is empty counts as not set.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), floe_client::Error> {
+    /// let client = floe_client::Client::from_env()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::MissingToken`] without `FLOE_TOKEN`, and those of [`Client::new`].
+    pub fn from_env() -> Result<Self> {
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let url = variable("FLOE_URL").unwrap_or_else(|| DEFAULT_URL.to_owned());
+        Self::new(url, variable("FLOE_TOKEN").ok_or(Error::MissingToken)?)
+    }
+
+    /// The server's address, without a slash at the end.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), floe_client::Error> {
+    /// let client = floe_client::Client::new("http://127.0.0.1:7070/", "floe_oat_0123")?;
+    /// assert_eq!(client.url(), "http://127.0.0.1:7070");
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     /// The same client with another limit on the time of one call.
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
+    }
+
+    /// Meters, and what they counted.
+    #[must_use]
+    pub fn meters(&self) -> Meters<'_> {
+        Meters(self)
+    }
+
+    /// Events.
+    #[must_use]
+    pub fn events(&self) -> Events<'_> {
+        Events(self)
+    }
+
+    /// Event types: what people call events.
+    #[must_use]
+    pub fn event_types(&self) -> EventTypes<'_> {
+        EventTypes(self)
+    }
+
+    /// Customers.
+    #[must_use]
+    pub fn customers(&self) -> Customers<'_> {
+        Customers(self)
+    }
+
+    /// What each customer consumed of each meter, and what it was credited.
+    #[must_use]
+    pub fn customer_meters(&self) -> CustomerMeters<'_> {
+        CustomerMeters(self)
     }
 
     /// Organizations.
@@ -111,19 +197,58 @@ impl Client {
         System(self)
     }
 
-    /// Sends a request and reads its answer. Segments of the path are encoded as needed.
-    pub(crate) async fn send<T: DeserializeOwned>(
+    /// Asks for something. Segments of the path are encoded as needed.
+    pub(crate) async fn get<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        query: &[Parameter],
+    ) -> Result<T> {
+        let response = self.execute(self.request(Method::GET, path, query)).await?;
+        self.read(response).await
+    }
+
+    /// Asks for a page: as large as may be, and sorted by this, unless the parameters say
+    /// otherwise.
+    pub(crate) async fn list<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        parameters: &Parameters,
+        sorting: Option<&'static str>,
+    ) -> Result<Page<T>> {
+        let mut parameters = parameters.clone();
+        if let Some(sorting) = sorting.filter(|_| !parameters.has("sorting")) {
+            parameters.add("sorting", sorting);
+        }
+        if !parameters.has("limit") {
+            parameters.add("limit", PAGE_ITEMS_MAX);
+        }
+        self.get(path, parameters.pairs()).await
+    }
+
+    /// Sends a body and reads the answer.
+    pub(crate) async fn call<T: DeserializeOwned>(
         &self,
         method: Method,
         path: &[&str],
-        query: &[(&str, String)],
-        body: Option<&impl Serialize>,
+        body: &impl Serialize,
+        _repeat: Repeat,
     ) -> Result<T> {
-        let mut request = self.request(method, path, query);
-        if let Some(body) = body {
-            request = request.json(body);
-        }
+        let body = serde_json::to_vec(body).map_err(|error| Error::Serialize(error.into()))?;
+        let request = self
+            .request(method, path, &[])
+            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+            .body(Bytes::from(body));
         let response = self.execute(request).await?;
+        self.read(response).await
+    }
+
+    /// Deletes something.
+    pub(crate) async fn delete(&self, path: &[&str], query: &[Parameter]) -> Result<()> {
+        self.execute(self.request(Method::DELETE, path, query)).await.map(drop)
+    }
+
+    /// The body of an answer.
+    async fn read<T: DeserializeOwned>(&self, response: Response) -> Result<T> {
         let status = response.status().as_u16();
         let bytes = response.bytes().await.map_err(|error| self.transport(error))?;
         serde_json::from_slice(&bytes).map_err(|error| Error::Unexpected {
@@ -133,16 +258,11 @@ impl Client {
         })
     }
 
-    /// Sends a request whose answer has no body.
-    pub(crate) async fn send_without_answer(&self, method: Method, path: &[&str]) -> Result<()> {
-        self.execute(self.request(method, path, &[])).await.map(drop)
-    }
-
     fn request(
         &self,
         method: Method,
         path: &[&str],
-        query: &[(&str, String)],
+        query: &[Parameter],
     ) -> reqwest::RequestBuilder {
         let mut url = self.base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
@@ -150,7 +270,7 @@ impl Client {
             segments.pop_if_empty().extend(path);
         }
         if !query.is_empty() {
-            url.query_pairs_mut().extend_pairs(query);
+            url.query_pairs_mut().extend_pairs(query.iter());
         }
         self.http.request(method, url).timeout(self.timeout)
     }
@@ -172,6 +292,7 @@ impl Client {
             challenge: header(WWW_AUTHENTICATE.as_str()),
             request_id: header("x-request-id"),
             location: header(LOCATION.as_str()),
+            retry_after: header(RETRY_AFTER.as_str()),
         }))
     }
 
@@ -276,7 +397,7 @@ mod tests {
     fn a_path_and_a_query_are_joined_to_the_address() {
         let check = |base: &str, expected: &str| {
             let client = Client::new(base, "t").unwrap();
-            let query = [("slug", "a b&c".to_owned())];
+            let query = [("slug".into(), "a b&c".to_owned())];
             let request = client.request(Method::GET, &["v1", "a/b", ""], &query).build().unwrap();
             assert_eq!(request.url().as_str(), expected);
         };

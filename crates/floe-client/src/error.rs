@@ -1,13 +1,35 @@
 //! What goes wrong, as a caller can act on it.
 
 use std::fmt;
+use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Result of a call to a server.
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// Why there is no answer, or not the one that was asked for.
+///
+/// ```no_run
+/// # async fn example(client: floe_client::Client, event: floe_client::EventCreate) {
+/// use floe_client::Error;
+///
+/// match client.events().ingest(&[event]).await {
+///     Ok(ingested) => println!("{} new", ingested.inserted),
+///     Err(Error::Validation(violations)) => {
+///         for violation in violations {
+///             eprintln!("{violation}"); // body.events.0.…: what is wrong
+///         }
+///     }
+///     Err(Error::Forbidden { scope: Some(scope), .. }) => eprintln!("the token lacks {scope}"),
+///     Err(Error::RateLimited { retry_after }) => eprintln!("too often; wait {retry_after:?}"),
+///     Err(Error::Connect { .. } | Error::Timeout { .. } | Error::Transport { .. }) => {
+///         eprintln!("no answer");
+///     }
+///     Err(error) => eprintln!("{error}"),
+/// }
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -22,6 +44,12 @@ pub enum Error {
     /// The token cannot stand in a header, so it is none.
     #[error("a token must consist of visible ASCII characters")]
     InvalidToken,
+    /// The environment names no token.
+    #[error("FLOE_TOKEN is not set")]
+    MissingToken,
+    /// A value cannot be written as JSON.
+    #[error("a value cannot be written as JSON")]
+    Serialize(#[source] Cause),
     /// The client cannot be set up, for example since the system trusts no authority.
     #[error("the HTTP client cannot be set up")]
     Setup(#[source] Cause),
@@ -53,10 +81,12 @@ pub enum Error {
     #[error("the server does not know this token: it is wrong, expired or revoked")]
     Unauthorized,
     /// The token may not do this.
-    #[error("this token may not do that: {detail}")]
+    #[error("this token may not do that: {detail}{}", needed(.scope))]
     Forbidden {
-        /// The server's words, and the scopes of which one would do.
+        /// The server's words.
         detail: String,
+        /// The scopes of which one would do, with spaces between them, if it is one that lacks.
+        scope: Option<String>,
     },
     /// There is no such thing, or the token may not know of it.
     #[error("the server has no such thing: {detail}")]
@@ -67,11 +97,25 @@ pub enum Error {
     /// Values were refused; nothing was done. There is one violation at least.
     #[error("the server refused the values: {}", list(.0))]
     Validation(Vec<Violation>),
+    /// The request is larger than the server takes; nothing was done.
+    #[error("the request is too large: {detail}")]
+    PayloadTooLarge {
+        /// The server's words.
+        detail: String,
+    },
+    /// There were too many requests; nothing was done.
+    #[error("there are too many requests{}", wait(.retry_after))]
+    RateLimited {
+        /// How long the server wants one to wait.
+        retry_after: Option<Duration>,
+    },
     /// The server has too much to do, or cannot write. Nothing is known to have been done.
     #[error("the server cannot do this now: {detail}")]
     Unavailable {
         /// The server's words.
         detail: String,
+        /// How long the server wants one to wait.
+        retry_after: Option<Duration>,
     },
     /// The server failed. Its log has the reason, under the request's id.
     #[error("the server failed with status {status}{}", request(.request_id))]
@@ -96,8 +140,38 @@ pub enum Error {
 /// An underlying error. Its type is no part of this interface.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
+impl Error {
+    /// The values that were refused; none, if it was something else.
+    ///
+    /// ```no_run
+    /// # async fn example(client: floe_client::Client, meter: floe_client::MeterCreate) {
+    /// if let Err(error) = client.meters().create(&meter).await {
+    ///     for violation in error.violations() {
+    ///         eprintln!("{violation}");
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn violations(&self) -> &[Violation] {
+        match self {
+            Self::Validation(violations) => violations,
+            _ => &[],
+        }
+    }
+}
+
 /// One value that a server refused, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+///
+/// ```
+/// let violation: floe_client::Violation = serde_json::from_str(
+///     r#"{"type":"missing","loc":["body","events",0,"name"],"msg":"Field required","input":{}}"#,
+/// )?;
+/// assert_eq!(violation.to_string(), "body.events.0.name: Field required");
+/// assert_eq!(violation.kind, "missing");
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Violation {
     /// Where the value stands: first `body`, `query` or `path`, then keys and positions.
@@ -107,6 +181,9 @@ pub struct Violation {
     /// What is wrong with it, for machines, such as `missing` or `value_error`.
     #[serde(rename = "type")]
     pub kind: String,
+    /// The value itself, as the server read it; of a missing one, what it is missing in.
+    #[serde(default)]
+    pub input: serde_json::Value,
 }
 
 impl fmt::Display for Violation {
@@ -120,7 +197,15 @@ impl fmt::Display for Violation {
 }
 
 /// A step on the way to a value.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+///
+/// ```
+/// use floe_client::LocPart;
+///
+/// let loc: Vec<LocPart> = serde_json::from_str(r#"["body",0]"#)?;
+/// assert_eq!(loc, [LocPart::Key("body".to_owned()), LocPart::Index(0)]);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum LocPart {
     /// A position in a list, from 0.
@@ -140,6 +225,16 @@ impl fmt::Display for LocPart {
 
 fn list(violations: &[Violation]) -> String {
     violations.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+fn needed(scope: &Option<String>) -> String {
+    scope.as_ref().map(|scope| format!(" (needed: {scope})")).unwrap_or_default()
+}
+
+fn wait(retry_after: &Option<Duration>) -> String {
+    retry_after
+        .map(|wait| format!("; the server wants {} s between them", wait.as_secs()))
+        .unwrap_or_default()
 }
 
 fn request(id: &Option<String>) -> String {
@@ -165,15 +260,38 @@ pub(crate) struct Refusal<'a> {
     pub(crate) challenge: Option<&'a str>,
     pub(crate) request_id: Option<&'a str>,
     pub(crate) location: Option<&'a str>,
+    /// What `Retry-After` says.
+    pub(crate) retry_after: Option<&'a str>,
 }
 
 impl From<Refusal<'_>> for Error {
     fn from(refusal: Refusal<'_>) -> Self {
-        let Refusal { url, status, body, challenge, request_id, location } = refusal;
+        let Refusal { url, status, body, challenge, request_id, location, retry_after } = refusal;
+        let retry_after = retry_after.and_then(|text| text.trim().parse().ok());
+        let retry_after = retry_after.map(Duration::from_secs);
         let parsed: Option<Body> = serde_json::from_slice(body).ok();
         let unexpected = |detail: String| Self::Unexpected { url: url.to_owned(), status, detail };
         if (500..600).contains(&status) && status != 503 {
             return Self::Server { status, request_id: request_id.map(str::to_owned) };
+        }
+        let detail = |body: Option<&Body>| match body {
+            Some(Body { detail: serde_json::Value::String(detail), .. }) => detail.clone(),
+            Some(Body { error_description: Some(description), .. }) => description.clone(),
+            Some(Body { error: Some(error), .. }) => error.clone(),
+            _ => String::new(),
+        };
+        // These also come from what stands before a server, with any body or none.
+        match status {
+            413 => {
+                let detail = or(detail(parsed.as_ref()), "that is all the answer says");
+                return Self::PayloadTooLarge { detail };
+            }
+            429 => return Self::RateLimited { retry_after },
+            503 => {
+                let detail = or(detail(parsed.as_ref()), "it says no more");
+                return Self::Unavailable { detail, retry_after };
+            }
+            _ => {}
         }
         let Some(body) = parsed else {
             return unexpected(match location {
@@ -181,35 +299,31 @@ impl From<Refusal<'_>> for Error {
                 None => "its body is not what a Floe server writes".to_owned(),
             });
         };
-        let detail = match (&body.detail, body.error_description) {
-            (serde_json::Value::String(detail), _) => detail.clone(),
-            (_, Some(description)) => description,
-            _ => body.error.unwrap_or_default(),
-        };
+        let detail = detail(Some(&body));
         match status {
             401 => Self::Unauthorized,
             403 => {
-                let scopes = challenge
+                let scope = challenge
                     .and_then(|text| text.split_once(r#"scope=""#))
                     .and_then(|(_, rest)| rest.split_once('"'))
                     .map(|(scopes, _)| scopes)
-                    .filter(|scopes| !scopes.is_empty());
-                let detail = detail.trim_end_matches('.');
-                let detail = match scopes {
-                    Some(scopes) => format!("{detail} (needed: {scopes})"),
-                    None => detail.to_owned(),
-                };
-                Self::Forbidden { detail }
+                    .filter(|scopes| !scopes.is_empty())
+                    .map(str::to_owned);
+                Self::Forbidden { detail: detail.trim_end_matches('.').to_owned(), scope }
             }
             404 => Self::NotFound { detail },
             422 => match serde_json::from_value::<Vec<Violation>>(body.detail) {
                 Ok(violations) if !violations.is_empty() => Self::Validation(violations),
                 _ => unexpected("it refuses values without naming any".to_owned()),
             },
-            503 => Self::Unavailable { detail },
             _ => unexpected(detail),
         }
     }
+}
+
+/// A text, or another in place of none.
+fn or(text: String, otherwise: &str) -> String {
+    if text.is_empty() { otherwise.to_owned() } else { text }
 }
 
 #[cfg(test)]
@@ -224,6 +338,7 @@ mod tests {
             challenge: None,
             request_id: None,
             location: None,
+            retry_after: Some("7"),
         })
     }
 
@@ -262,6 +377,13 @@ mod tests {
             "the server cannot do this now: writing stopped: no space",
         );
         check(500, "oops", "the server failed with status 500");
+        check(503, "<html>", "the server cannot do this now: it says no more");
+        check(429, "", "there are too many requests; the server wants 7 s between them");
+        check(
+            413,
+            r#"{"error":"RequestBodyTooLarge","detail":"Request body exceeded 10 bytes."}"#,
+            "the request is too large: Request body exceeded 10 bytes.",
+        );
     }
 
     #[test]
@@ -285,6 +407,7 @@ mod tests {
             challenge: Some(challenge),
             request_id: None,
             location: None,
+            retry_after: Some("7"),
         });
         let message = "this token may not do that: More is needed (needed: a:read a:write)";
         assert_eq!(error.to_string(), message);

@@ -7,15 +7,15 @@
 //! # Example
 //!
 //! ```no_run
-//! use floe_client::{Client, Error, NewOrganization, NewToken, OrganizationsQuery};
+//! use floe_client::{Client, Error, OrganizationCreate, TokenCreate, OrganizationsList};
 //!
 //! # async fn example() -> Result<(), Error> {
 //! let client = Client::new("http://127.0.0.1:7070", "floe_root_0123")?;
-//! let acme = client.organizations().create(&NewOrganization::new("Acme", "acme")).await?;
-//! let token = NewToken::new("the billing job", ["events:write"]).organization(acme.id);
+//! let acme = client.organizations().create(&OrganizationCreate::new("Acme", "acme")).await?;
+//! let token = TokenCreate::new("the billing job", ["events:write"]).organization(acme.id);
 //! let created = client.tokens().create(&token).await?;
 //! println!("{}", created.token);
-//! for organization in client.organizations().list(&OrganizationsQuery::new()).await?.items {
+//! for organization in client.organizations().list(&OrganizationsList::new()).await?.items {
 //!     println!("{}", organization.slug);
 //! }
 //! # Ok(())
@@ -27,19 +27,67 @@
 //! - `tls` (on by default): servers at `https://` addresses, with rustls and ring, trusting the
 //!   authorities that the system trusts. Without it such addresses are refused.
 
-#![warn(missing_docs)]
+#![deny(missing_docs)]
 
+mod address;
+mod aggregation;
 mod client;
+mod cost;
+mod customer_meters;
+mod customers;
 mod error;
+mod event_create;
+mod event_types;
+mod events;
+mod filter;
+mod llm;
+mod metadata;
+mod meters;
 mod organizations;
 mod page;
+mod quantities;
 mod system;
+mod timestamp;
 mod tokens;
+mod wire;
 
-pub use client::{Client, REQUEST_TIME_MAX};
+pub use address::Address;
+pub use aggregation::{Aggregation, AggregationFunction};
+pub use client::{Client, DEFAULT_URL, REQUEST_TIME_MAX};
+pub use cost::{Cost, InvalidCost};
+pub use customer_meters::{
+    CreditCreate, CustomerMeter, CustomerMeterSort, CustomerMeters, CustomerMetersList,
+};
+pub use customers::{
+    Customer, CustomerCreate, CustomerDelete, CustomerKind, CustomerOwner, CustomerSort,
+    CustomerState, CustomerStateMeter, CustomerUpdate, Customers, CustomersList,
+};
 pub use error::{Cause, Error, LocPart, Result, Violation};
-pub use organizations::{NewOrganization, Organization, Organizations, OrganizationsQuery};
+pub use event_create::{EVENT_NAME_CHARS_MAX, EventCreate};
+pub use event_types::{
+    EventType, EventTypeSort, EventTypeUpdate, EventTypeWithStats, EventTypes, EventTypesList,
+};
+pub use events::{
+    BODY_BYTES_MAX, Event, EventName, EventNameSort, EventNamesList, EventSort, EventSource,
+    Events, EventsList, Ingested,
+};
+pub use filter::{
+    CLAUSE_VALUE_CHARS_MAX, Conjunction, FILTER_LEVELS_MAX, Filter, FilterClause, FilterPart,
+    FilterValue, InvalidFilter, Operator,
+};
+pub use llm::Llm;
+pub use metadata::{InvalidInteger, LargeInteger, Metadata, MetadataValue};
+pub use meters::{Meter, MeterCreate, MeterSort, MeterUnit, MeterUpdate, Meters, MetersList};
+pub use organizations::{
+    Organization, OrganizationCreate, OrganizationSort, OrganizationUpdate, Organizations,
+    OrganizationsList,
+};
 pub use page::{PAGE_ITEMS_MAX, Page, Pagination};
+pub use quantities::{Interval, MeterQuantities, MeterQuantity, Quantities};
 pub use system::{Backup, Storage, StorageBlocks, StorageCache, StorageColumn, System};
-pub use tokens::{AccessToken, AccessTokenCreated, NewToken, Tokens, TokensQuery};
+pub use timestamp::{InvalidTimestamp, Timestamp};
+pub use tokens::{
+    AccessToken, AccessTokenCreated, TokenCreate, TokenSort, TokenUpdate, Tokens, TokensList,
+};
 pub use uuid::Uuid;
+pub use wire::UnknownName;

@@ -4,11 +4,29 @@ use reqwest::Method;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::client::Client;
+use crate::client::{Client, Repeat};
 use crate::error::Result;
-use crate::page::{Page, Paging};
+use crate::page::Page;
+use crate::timestamp::Timestamp;
+use crate::wire::{Parameters, item, paging_setters, sorting_setters, wire_names};
 
 const PATH: [&str; 3] = ["v1", "organizations", ""];
+
+wire_names! {
+    /// What lists of organizations can be sorted by.
+    ///
+    /// ```
+    /// use floe_client::{OrganizationSort, OrganizationsList};
+    ///
+    /// let by_name = OrganizationsList::new().ascending(OrganizationSort::Name);
+    /// ```
+    pub enum OrganizationSort {
+        /// When they were made.
+        CreatedAt = "created_at",
+        /// Their names.
+        Name = "name",
+    }
+}
 
 /// An organization: whose events, meters, customers and tokens are apart from all others'.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,10 +34,10 @@ const PATH: [&str; 3] = ["v1", "organizations", ""];
 pub struct Organization {
     /// Its id.
     pub id: Uuid,
-    /// When it was made, in UTC, as RFC 3339 writes it.
-    pub created_at: String,
-    /// When it was last changed, if ever, as RFC 3339 writes it.
-    pub modified_at: Option<String>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last changed, if ever.
+    pub modified_at: Option<Timestamp>,
     /// What people call it.
     pub name: String,
     /// What machines call it; unique on the server.
@@ -29,17 +47,17 @@ pub struct Organization {
 /// An organization to be made.
 ///
 /// ```
-/// use floe_client::NewOrganization;
+/// use floe_client::OrganizationCreate;
 ///
-/// let acme = NewOrganization::new("Acme Ltd", "acme");
+/// let acme = OrganizationCreate::new("Acme Ltd", "acme");
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct NewOrganization {
+pub struct OrganizationCreate {
     name: String,
     slug: String,
 }
 
-impl NewOrganization {
+impl OrganizationCreate {
     /// An organization with a name for people, of 1 to 128 characters, and a slug for machines: 1
     /// to 64 of `a-z`, `0-9` and `-`, and no other organization's.
     #[must_use]
@@ -51,19 +69,18 @@ impl NewOrganization {
 /// Which organizations to list: all, oldest first, the first hundred of them.
 ///
 /// ```
-/// use floe_client::OrganizationsQuery;
+/// use floe_client::OrganizationsList;
 ///
-/// let acme = OrganizationsQuery::new().slug("acme");
-/// let second_dozen = OrganizationsQuery::new().limit(12).page(2);
+/// let acme = OrganizationsList::new().slug("acme");
+/// let second_dozen = OrganizationsList::new().limit(12).page(2);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct OrganizationsQuery {
-    slug: Option<String>,
-    paging: Paging,
+pub struct OrganizationsList {
+    pub(crate) parameters: Parameters,
 }
 
-impl OrganizationsQuery {
-    /// All, on pages of 100.
+impl OrganizationsList {
+    /// All, on pages as large as may be.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -72,29 +89,39 @@ impl OrganizationsQuery {
     /// Only the one with exactly this slug.
     #[must_use]
     pub fn slug(mut self, slug: impl Into<String>) -> Self {
-        self.slug = Some(slug.into());
+        self.parameters.set("slug", slug.into());
         self
     }
 
-    /// The page, from 1.
+    sorting_setters!(OrganizationSort);
+    paging_setters!();
+}
+
+/// What is to change about an organization. What is not named stays.
+///
+/// ```
+/// use floe_client::OrganizationUpdate;
+///
+/// let renamed = OrganizationUpdate::new().name("Acme Ltd");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct OrganizationUpdate {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+}
+
+impl OrganizationUpdate {
+    /// Nothing.
     #[must_use]
-    pub fn page(mut self, page: u64) -> Self {
-        self.paging.page = page;
-        self
+    pub fn new() -> Self {
+        Self::default()
     }
 
-    /// Items on a page, from 1 to [`PAGE_ITEMS_MAX`](crate::PAGE_ITEMS_MAX).
+    /// What people call it, 1 to 128 characters.
     #[must_use]
-    pub fn limit(mut self, limit: u32) -> Self {
-        self.paging.limit = limit;
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
         self
-    }
-
-    fn parameters(&self) -> Vec<(&'static str, String)> {
-        let mut parameters = vec![("sorting", "created_at".to_owned())];
-        parameters.extend(self.slug.clone().map(|slug| ("slug", slug)));
-        parameters.extend(self.paging.parameters());
-        parameters
     }
 }
 
@@ -107,9 +134,9 @@ impl Organizations<'_> {
     ///
     /// ```no_run
     /// # async fn example(client: floe_client::Client) -> floe_client::Result<()> {
-    /// use floe_client::NewOrganization;
+    /// use floe_client::OrganizationCreate;
     ///
-    /// let acme = client.organizations().create(&NewOrganization::new("Acme", "acme")).await?;
+    /// let acme = client.organizations().create(&OrganizationCreate::new("Acme", "acme")).await?;
     /// println!("{}", acme.id);
     /// # Ok(())
     /// # }
@@ -119,17 +146,17 @@ impl Organizations<'_> {
     ///
     /// [`Error::Validation`](crate::Error::Validation) at `body.slug` if another organization has
     /// the slug, and whatever else an [`Error`](crate::Error) names.
-    pub async fn create(&self, organization: &NewOrganization) -> Result<Organization> {
-        self.0.send(Method::POST, &PATH, &[], Some(organization)).await
+    pub async fn create(&self, organization: &OrganizationCreate) -> Result<Organization> {
+        self.0.call(Method::POST, &PATH, organization, Repeat::Unsent).await
     }
 
     /// Lists organizations, oldest first. Only the root token may.
     ///
     /// ```no_run
     /// # async fn example(client: floe_client::Client) -> floe_client::Result<()> {
-    /// use floe_client::OrganizationsQuery;
+    /// use floe_client::OrganizationsList;
     ///
-    /// let page = client.organizations().list(&OrganizationsQuery::new()).await?;
+    /// let page = client.organizations().list(&OrganizationsList::new()).await?;
     /// println!("{} of {}", page.items.len(), page.pagination.total_count);
     /// # Ok(())
     /// # }
@@ -138,7 +165,50 @@ impl Organizations<'_> {
     /// # Errors
     ///
     /// See [`Error`](crate::Error).
-    pub async fn list(&self, query: &OrganizationsQuery) -> Result<Page<Organization>> {
-        self.0.send(Method::GET, &PATH, &query.parameters(), None::<&()>).await
+    pub async fn list(&self, list: &OrganizationsList) -> Result<Page<Organization>> {
+        self.0.list(&PATH, &list.parameters, Some("created_at")).await
+    }
+
+    /// Shows an organization. It takes the scope `organizations:read`, or the root token.
+    ///
+    /// ```no_run
+    /// # async fn example(
+    /// #     client: floe_client::Client,
+    /// #     id: floe_client::Uuid,
+    /// # ) -> floe_client::Result<()> {
+    /// println!("{}", client.organizations().get(id).await?.name);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`](crate::Error::NotFound) if there is no such organization, or it is not
+    /// the caller's, and whatever else an [`Error`](crate::Error) names.
+    pub async fn get(&self, id: Uuid) -> Result<Organization> {
+        self.0.get(&item(PATH, &id.to_string()), &[]).await
+    }
+
+    /// Changes an organization. Only the root token may.
+    ///
+    /// ```no_run
+    /// # async fn example(
+    /// #     client: floe_client::Client,
+    /// #     id: floe_client::Uuid,
+    /// # ) -> floe_client::Result<()> {
+    /// use floe_client::OrganizationUpdate;
+    ///
+    /// client.organizations().update(id, &OrganizationUpdate::new().name("Acme Ltd")).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`](crate::Error::NotFound) if there is no such organization,
+    /// [`Error::Validation`](crate::Error::Validation) for a name out of bounds, and whatever else
+    /// an [`Error`](crate::Error) names.
+    pub async fn update(&self, id: Uuid, update: &OrganizationUpdate) -> Result<Organization> {
+        self.0.call(Method::PATCH, &item(PATH, &id.to_string()), update, Repeat::Unsent).await
     }
 }

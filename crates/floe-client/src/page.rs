@@ -6,6 +6,15 @@ use serde::{Deserialize, Serialize};
 pub const PAGE_ITEMS_MAX: u32 = 100;
 
 /// One page of a list.
+///
+/// ```
+/// let page: floe_client::Page<u32> = serde_json::from_str(
+///     r#"{"items":[1,2],"pagination":{"total_count":3,"max_page":2}}"#,
+/// )?;
+/// assert_eq!(page.items, [1, 2]);
+/// assert_eq!(page.pagination.max_page, 2);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Page<T> {
@@ -23,26 +32,4 @@ pub struct Pagination {
     pub total_count: u64,
     /// Pages; 0 if there are no items.
     pub max_page: u64,
-}
-
-/// Which page of a list to ask for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Paging {
-    /// From 1.
-    pub(crate) page: u64,
-    /// Items on it.
-    pub(crate) limit: u32,
-}
-
-impl Default for Paging {
-    fn default() -> Self {
-        Self { page: 1, limit: PAGE_ITEMS_MAX }
-    }
-}
-
-impl Paging {
-    /// The query's parameters.
-    pub(crate) fn parameters(self) -> [(&'static str, String); 2] {
-        [("page", self.page.to_string()), ("limit", self.limit.to_string())]
-    }
 }

@@ -3,8 +3,9 @@
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 
-use crate::client::Client;
+use crate::client::{Client, Repeat};
 use crate::error::Result;
+use crate::timestamp::Timestamp;
 
 /// A backup that was made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,8 +13,8 @@ use crate::error::Result;
 pub struct Backup {
     /// The folder that holds it, on the server's machine.
     pub path: String,
-    /// When it was finished, as RFC 3339 writes it.
-    pub made_at: String,
+    /// When it was finished.
+    pub made_at: Timestamp,
     /// Events in it.
     pub events: u64,
     /// Segments in it.
@@ -109,7 +110,7 @@ impl System<'_> {
     /// there, and whatever else an [`Error`](crate::Error) names.
     pub async fn backup(&self, path: &str) -> Result<Backup> {
         let body = serde_json::json!({"path": path});
-        self.0.send(Method::POST, &["v1", "system", "backup"], &[], Some(&body)).await
+        self.0.call(Method::POST, &["v1", "system", "backup"], &body, Repeat::Unsent).await
     }
 
     /// Tells what the data folder holds and takes. Only the root token may.
@@ -118,6 +119,6 @@ impl System<'_> {
     ///
     /// See [`Error`](crate::Error).
     pub async fn storage(&self) -> Result<Storage> {
-        self.0.send(Method::GET, &["v1", "system", "storage"], &[], None::<&()>).await
+        self.0.get(&["v1", "system", "storage"], &[]).await
     }
 }

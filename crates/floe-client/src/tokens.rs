@@ -7,11 +7,35 @@ use reqwest::Method;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::client::Client;
+use crate::client::{Client, Repeat};
 use crate::error::Result;
-use crate::page::{Page, Paging};
+use crate::page::Page;
+use crate::timestamp::Timestamp;
+use crate::wire::{
+    Parameters, item, organization_setter, paging_setters, sorting_setters, wire_names,
+};
 
 const PATH: [&str; 3] = ["v1", "organization-access-tokens", ""];
+
+wire_names! {
+    /// What lists of tokens can be sorted by.
+    ///
+    /// ```
+    /// use floe_client::{TokenSort, TokensList};
+    ///
+    /// let last_used_first = TokensList::new().descending(TokenSort::LastUsedAt);
+    /// ```
+    pub enum TokenSort {
+        /// When they were made.
+        CreatedAt = "created_at",
+        /// What they are for.
+        Comment = "comment",
+        /// When they stop to live.
+        ExpiresAt = "expires_at",
+        /// When they were last used.
+        LastUsedAt = "last_used_at",
+    }
+}
 
 /// An access token, without its secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,18 +43,18 @@ const PATH: [&str; 3] = ["v1", "organization-access-tokens", ""];
 pub struct AccessToken {
     /// Its id.
     pub id: Uuid,
-    /// When it was made, in UTC, as RFC 3339 writes it.
-    pub created_at: String,
-    /// When it was last changed, if ever, as RFC 3339 writes it.
-    pub modified_at: Option<String>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last changed, if ever.
+    pub modified_at: Option<Timestamp>,
     /// What it may do, by the wire's names. A newer server may know more than this client.
     pub scopes: Vec<String>,
-    /// When it stops to live, as RFC 3339 writes it; `None` for never.
-    pub expires_at: Option<String>,
+    /// When it stops to live; `None` for never.
+    pub expires_at: Option<Timestamp>,
     /// What it is for.
     pub comment: String,
-    /// When it was last used, true to a minute, as RFC 3339 writes it; `None` for never.
-    pub last_used_at: Option<String>,
+    /// When it was last used, true to a minute; `None` for never.
+    pub last_used_at: Option<Timestamp>,
     /// Whose token it is.
     pub organization_id: Uuid,
 }
@@ -58,13 +82,13 @@ impl fmt::Debug for AccessTokenCreated {
 ///
 /// ```
 /// use std::time::Duration;
-/// use floe_client::NewToken;
+/// use floe_client::TokenCreate;
 ///
-/// let token = NewToken::new("the billing job", ["events:write", "meters:read"])
+/// let token = TokenCreate::new("the billing job", ["events:write", "meters:read"])
 ///     .expires_in(Duration::from_secs(90 * 86_400));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct NewToken {
+pub struct TokenCreate {
     comment: String,
     scopes: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -73,7 +97,7 @@ pub struct NewToken {
     organization_id: Option<Uuid>,
 }
 
-impl NewToken {
+impl TokenCreate {
     /// A token with these scopes, by the wire's names. The comment says what it is for. Nobody
     /// grants a scope that they lack.
     #[must_use]
@@ -104,49 +128,62 @@ impl NewToken {
 /// Which tokens to list: all that the caller may see, oldest first, the first hundred of them.
 ///
 /// ```
-/// use floe_client::TokensQuery;
+/// use floe_client::TokensList;
 ///
-/// let second_dozen = TokensQuery::new().limit(12).page(2);
+/// let second_dozen = TokensList::new().limit(12).page(2);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct TokensQuery {
-    organization_id: Option<Uuid>,
-    paging: Paging,
+pub struct TokensList {
+    pub(crate) parameters: Parameters,
 }
 
-impl TokensQuery {
-    /// All, on pages of 100.
+impl TokensList {
+    /// All, on pages as large as may be.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Only this organization's.
+    organization_setter!();
+    sorting_setters!(TokenSort);
+    paging_setters!();
+}
+
+/// What is to change about a token. What is not named stays.
+///
+/// ```
+/// use floe_client::TokenUpdate;
+///
+/// let read_only = TokenUpdate::new().scopes(["meters:read", "events:read"]);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct TokenUpdate {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    comment: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scopes: Option<Vec<String>>,
+}
+
+impl TokenUpdate {
+    /// Nothing.
     #[must_use]
-    pub fn organization(mut self, id: Uuid) -> Self {
-        self.organization_id = Some(id);
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What it is for.
+    #[must_use]
+    pub fn comment(mut self, comment: impl Into<String>) -> Self {
+        self.comment = Some(comment.into());
         self
     }
 
-    /// The page, from 1.
+    /// What it may do, by the wire's names, in place of all that it might. Nobody grants a scope
+    /// that they lack.
     #[must_use]
-    pub fn page(mut self, page: u64) -> Self {
-        self.paging.page = page;
+    pub fn scopes<S: Into<String>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
+        self.scopes = Some(scopes.into_iter().map(Into::into).collect());
         self
-    }
-
-    /// Items on a page, from 1 to [`PAGE_ITEMS_MAX`](crate::PAGE_ITEMS_MAX).
-    #[must_use]
-    pub fn limit(mut self, limit: u32) -> Self {
-        self.paging.limit = limit;
-        self
-    }
-
-    fn parameters(&self) -> Vec<(&'static str, String)> {
-        let mut parameters = vec![("sorting", "created_at".to_owned())];
-        parameters.extend(self.organization_id.map(|id| ("organization_id", id.to_string())));
-        parameters.extend(self.paging.parameters());
-        parameters
     }
 }
 
@@ -159,9 +196,9 @@ impl Tokens<'_> {
     ///
     /// ```no_run
     /// # async fn example(client: floe_client::Client) -> floe_client::Result<()> {
-    /// use floe_client::NewToken;
+    /// use floe_client::TokenCreate;
     ///
-    /// let created = client.tokens().create(&NewToken::new("ingest", ["events:write"])).await?;
+    /// let created = client.tokens().create(&TokenCreate::new("ingest", ["events:write"])).await?;
     /// println!("{}", created.token);
     /// # Ok(())
     /// # }
@@ -172,17 +209,17 @@ impl Tokens<'_> {
     /// [`Error::Validation`](crate::Error::Validation) if a scope is unknown or not the caller's
     /// to grant, if the organization is missing or unknown, and whatever else an
     /// [`Error`](crate::Error) names.
-    pub async fn create(&self, token: &NewToken) -> Result<AccessTokenCreated> {
-        self.0.send(Method::POST, &PATH, &[], Some(token)).await
+    pub async fn create(&self, token: &TokenCreate) -> Result<AccessTokenCreated> {
+        self.0.call(Method::POST, &PATH, token, Repeat::Unsent).await
     }
 
     /// Lists tokens, oldest first, without their secrets.
     ///
     /// ```no_run
     /// # async fn example(client: floe_client::Client) -> floe_client::Result<()> {
-    /// use floe_client::TokensQuery;
+    /// use floe_client::TokensList;
     ///
-    /// for token in client.tokens().list(&TokensQuery::new()).await?.items {
+    /// for token in client.tokens().list(&TokensList::new()).await?.items {
     ///     println!("{} {}", token.id, token.comment);
     /// }
     /// # Ok(())
@@ -192,8 +229,31 @@ impl Tokens<'_> {
     /// # Errors
     ///
     /// See [`Error`](crate::Error).
-    pub async fn list(&self, query: &TokensQuery) -> Result<Page<AccessToken>> {
-        self.0.send(Method::GET, &PATH, &query.parameters(), None::<&()>).await
+    pub async fn list(&self, list: &TokensList) -> Result<Page<AccessToken>> {
+        self.0.list(&PATH, &list.parameters, Some("created_at")).await
+    }
+
+    /// Changes a token; its secret stays.
+    ///
+    /// ```no_run
+    /// # async fn example(
+    /// #     client: floe_client::Client,
+    /// #     id: floe_client::Uuid,
+    /// # ) -> floe_client::Result<()> {
+    /// use floe_client::TokenUpdate;
+    ///
+    /// client.tokens().update(id, &TokenUpdate::new().scopes(["events:write"])).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`](crate::Error::NotFound) if there is no such token, or it is another
+    /// organization's, [`Error::Validation`](crate::Error::Validation) if a scope is unknown or not
+    /// the caller's to grant, and whatever else an [`Error`](crate::Error) names.
+    pub async fn update(&self, id: Uuid, update: &TokenUpdate) -> Result<AccessToken> {
+        self.0.call(Method::PATCH, &item(PATH, &id.to_string()), update, Repeat::Unsent).await
     }
 
     /// Revokes a token: from the answer on it admits nobody.
@@ -213,8 +273,6 @@ impl Tokens<'_> {
     /// [`Error::NotFound`](crate::Error::NotFound) if there is no such token, or it is another
     /// organization's, and whatever else an [`Error`](crate::Error) names.
     pub async fn revoke(&self, id: Uuid) -> Result<()> {
-        let [version, resource, _] = PATH;
-        let id = id.to_string();
-        self.0.send_without_answer(Method::DELETE, &[version, resource, &id]).await
+        self.0.delete(&item(PATH, &id.to_string()), &[]).await
     }
 }

@@ -1,7 +1,7 @@
 //! Where a command finds its server, who it is there, and how it says what went wrong.
 
 use anyhow::{Context as _, anyhow, bail};
-use floe_client::{Client, Error, LocPart, OrganizationsQuery, Uuid};
+use floe_client::{Client, Error, LocPart, OrganizationsList, Uuid};
 
 const DEFAULT_URL: &str = "http://127.0.0.1:7070";
 
@@ -112,7 +112,7 @@ pub(crate) async fn organization_id(client: &Client, name: &str) -> Result<Uuid,
     if let Ok(id) = name.parse() {
         return Ok(id);
     }
-    let query = OrganizationsQuery::new().slug(name);
+    let query = OrganizationsList::new().slug(name);
     let found = match client.organizations().list(&query).await {
         // Only the root token may look a slug up.
         Err(Error::Forbidden { .. }) => {

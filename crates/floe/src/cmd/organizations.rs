@@ -1,6 +1,6 @@
 //! `floe organizations`.
 
-use floe_client::{NewOrganization, Organization, OrganizationsQuery};
+use floe_client::{Organization, OrganizationCreate, OrganizationsList};
 
 use crate::connection::Connection;
 use crate::output::{print_json, print_table};
@@ -35,7 +35,8 @@ impl Organizations {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         match self {
             Self::Create { slug, name, json, connection } => {
-                let organization = NewOrganization::new(name.unwrap_or_else(|| slug.clone()), slug);
+                let organization =
+                    OrganizationCreate::new(name.unwrap_or_else(|| slug.clone()), slug);
                 let made = connection
                     .run(async |client| Ok(client.organizations().create(&organization).await?))?;
                 if json { print_json(&made) } else { print(&[made]) }
@@ -44,7 +45,7 @@ impl Organizations {
                 let all = connection.run(async |client| {
                     let mut all = Vec::new();
                     for page in 1.. {
-                        let query = OrganizationsQuery::new().page(page);
+                        let query = OrganizationsList::new().page(page);
                         let found = client.organizations().list(&query).await?;
                         all.extend(found.items);
                         if page >= found.pagination.max_page {
@@ -62,7 +63,7 @@ impl Organizations {
 fn print(organizations: &[Organization]) -> anyhow::Result<()> {
     let row = |organization: &Organization| {
         let Organization { id, slug, name, created_at, .. } = organization;
-        [id.to_string(), slug.clone(), name.clone(), created_at.clone()]
+        [id.to_string(), slug.clone(), name.clone(), created_at.to_string()]
     };
     print_table(["ID", "SLUG", "NAME", "CREATED"], organizations.iter().map(row))
 }

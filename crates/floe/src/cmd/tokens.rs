@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use clap::builder::PossibleValuesParser;
-use floe_client::{AccessToken, Error, NewToken, TokensQuery, Uuid};
+use floe_client::{AccessToken, Error, Timestamp, TokenCreate, TokensList, Uuid};
 use floe_core::Scope;
 
 use crate::connection::{Connection, organization_id};
@@ -85,7 +85,7 @@ impl Tokens {
                     scopes = Scope::ALL.map(|(name, _)| name.to_owned()).into();
                 }
                 let made = connection.run(async |client| {
-                    let mut token = NewToken::new(comment, scopes);
+                    let mut token = TokenCreate::new(comment, scopes);
                     if let Some(organization) = organization {
                         token = token.organization(organization_id(client, &organization).await?);
                     }
@@ -106,7 +106,7 @@ impl Tokens {
             }
             Self::List { organization, json, connection } => {
                 let all = connection.run(async |client| {
-                    let mut query = TokensQuery::new();
+                    let mut query = TokensList::new();
                     if let Some(organization) = organization {
                         query = query.organization(organization_id(client, &organization).await?);
                     }
@@ -137,7 +137,8 @@ impl Tokens {
 
 fn print_tokens(tokens: &[AccessToken]) -> anyhow::Result<()> {
     let row = |token: &AccessToken| {
-        let or_never = |at: &Option<String>| at.clone().unwrap_or_else(|| "never".to_owned());
+        let or_never =
+            |at: Option<Timestamp>| at.map_or_else(|| "never".to_owned(), |at| at.to_string());
         let scopes = if Scope::ALL.iter().all(|(name, _)| token.scopes.iter().any(|s| s == name)) {
             "every scope".to_owned()
         } else {
@@ -147,8 +148,8 @@ fn print_tokens(tokens: &[AccessToken]) -> anyhow::Result<()> {
             token.id.to_string(),
             token.organization_id.to_string(),
             token.comment.clone(),
-            or_never(&token.last_used_at),
-            or_never(&token.expires_at),
+            or_never(token.last_used_at),
+            or_never(token.expires_at),
             scopes,
         ]
     };

@@ -1,0 +1,162 @@
+//! How a meter makes one number of many events.
+
+use serde::{Deserialize, Serialize};
+
+use crate::wire::wire_names;
+
+wire_names! {
+    /// A function from many numbers to one.
+    ///
+    /// ```
+    /// use floe_client::AggregationFunction;
+    ///
+    /// assert_eq!(AggregationFunction::Sum.as_str(), "sum");
+    /// ```
+    pub enum AggregationFunction {
+        /// How many.
+        Count = "count",
+        /// Their sum.
+        Sum = "sum",
+        /// The greatest.
+        Max = "max",
+        /// The least.
+        Min = "min",
+        /// Their mean.
+        Avg = "avg",
+        /// How many different ones.
+        Unique = "unique",
+    }
+}
+
+/// How a meter makes one number of the events that its filter lets through.
+///
+/// The properties are those of [`FilterClause`](crate::FilterClause). Events that have no number
+/// there are left out of sums, means and extremes.
+///
+/// ```
+/// use floe_client::Aggregation;
+///
+/// let tokens = Aggregation::sum("tokens");
+/// assert_eq!(serde_json::to_string(&tokens)?, r#"{"func":"sum","property":"tokens"}"#);
+/// assert_eq!(serde_json::to_string(&Aggregation::count())?, r#"{"func":"count"}"#);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "func", rename_all = "lowercase")]
+pub enum Aggregation {
+    /// How many events.
+    Count,
+    /// The sum of a property.
+    Sum {
+        /// The property.
+        property: String,
+    },
+    /// The greatest value of a property.
+    Max {
+        /// The property.
+        property: String,
+    },
+    /// The least value of a property.
+    Min {
+        /// The property.
+        property: String,
+    },
+    /// The mean of a property.
+    Avg {
+        /// The property.
+        property: String,
+    },
+    /// How many different values a property has.
+    Unique {
+        /// The property.
+        property: String,
+    },
+}
+
+impl Aggregation {
+    /// How many events.
+    ///
+    /// ```
+    /// let requests = floe_client::Aggregation::count();
+    /// ```
+    #[must_use]
+    pub fn count() -> Self {
+        Self::Count
+    }
+
+    /// The sum of a property.
+    ///
+    /// ```
+    /// let dollars = floe_client::Aggregation::sum("_cost.amount");
+    /// ```
+    #[must_use]
+    pub fn sum(property: impl Into<String>) -> Self {
+        Self::Sum { property: property.into() }
+    }
+
+    /// The greatest value of a property.
+    ///
+    /// ```
+    /// let peak = floe_client::Aggregation::max("bytes_stored");
+    /// ```
+    #[must_use]
+    pub fn max(property: impl Into<String>) -> Self {
+        Self::Max { property: property.into() }
+    }
+
+    /// The least value of a property.
+    ///
+    /// ```
+    /// let floor = floe_client::Aggregation::min("bytes_free");
+    /// ```
+    #[must_use]
+    pub fn min(property: impl Into<String>) -> Self {
+        Self::Min { property: property.into() }
+    }
+
+    /// The mean of a property.
+    ///
+    /// ```
+    /// let usual = floe_client::Aggregation::avg("latency_ms");
+    /// ```
+    #[must_use]
+    pub fn avg(property: impl Into<String>) -> Self {
+        Self::Avg { property: property.into() }
+    }
+
+    /// How many different values a property has.
+    ///
+    /// ```
+    /// let users = floe_client::Aggregation::unique("user_id");
+    /// ```
+    #[must_use]
+    pub fn unique(property: impl Into<String>) -> Self {
+        Self::Unique { property: property.into() }
+    }
+
+    /// The function.
+    #[must_use]
+    pub fn function(&self) -> AggregationFunction {
+        match self {
+            Self::Count => AggregationFunction::Count,
+            Self::Sum { .. } => AggregationFunction::Sum,
+            Self::Max { .. } => AggregationFunction::Max,
+            Self::Min { .. } => AggregationFunction::Min,
+            Self::Avg { .. } => AggregationFunction::Avg,
+            Self::Unique { .. } => AggregationFunction::Unique,
+        }
+    }
+
+    /// The property; a count has none.
+    #[must_use]
+    pub fn property(&self) -> Option<&str> {
+        match self {
+            Self::Count => None,
+            Self::Sum { property }
+            | Self::Max { property }
+            | Self::Min { property }
+            | Self::Avg { property }
+            | Self::Unique { property } => Some(property),
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! Customer meters: what each customer consumed of each meter, and what it was credited.
+
+use reqwest::Method;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::client::{Client, Repeat};
+use crate::customers::Customer;
+use crate::error::Result;
+use crate::meters::Meter;
+use crate::page::Page;
+use crate::timestamp::Timestamp;
+use crate::wire::{
+    Parameters, customer_setters, item, organization_setter, paging_setters, sorting_setters,
+    wire_names,
+};
+
+const PATH: [&str; 3] = ["v1", "customer-meters", ""];
+
+wire_names! {
+    /// What lists of customer meters can be sorted by.
+    ///
+    /// ```
+    /// use floe_client::{CustomerMeterSort, CustomerMetersList};
+    ///
+    /// let most_consumed_first =
+    ///     CustomerMetersList::new().descending(CustomerMeterSort::ConsumedUnits);
+    /// ```
+    pub enum CustomerMeterSort {
+        /// When they were made.
+        CreatedAt = "created_at",
+        /// When they last changed.
+        ModifiedAt = "modified_at",
+        /// The customer's id.
+        CustomerId = "customer_id",
+        /// The customer's name.
+        CustomerName = "customer_name",
+        /// The meter's id.
+        MeterId = "meter_id",
+        /// The meter's name.
+        MeterName = "meter_name",
+        /// What was consumed.
+        ConsumedUnits = "consumed_units",
+        /// What was credited.
+        CreditedUnits = "credited_units",
+        /// What is left.
+        Balance = "balance",
+    }
+}
+
+/// What a customer consumed of a meter, and what it was credited.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct CustomerMeter {
+    /// Its id, the same for ever for a customer and a meter.
+    pub id: Uuid,
+    /// When it was made: with the customer or the meter, whichever came later.
+    pub created_at: Timestamp,
+    /// When it last changed, if ever.
+    pub modified_at: Option<Timestamp>,
+    /// The customer.
+    pub customer_id: Uuid,
+    /// The meter.
+    pub meter_id: Uuid,
+    /// What was consumed, in the meter's units, since it was last reset.
+    pub consumed_units: f64,
+    /// What was credited, in the meter's units.
+    pub credited_units: i64,
+    /// What is left; negative if more was consumed than credited.
+    pub balance: f64,
+    /// The customer as it is now.
+    pub customer: Customer,
+    /// The meter as it is now.
+    pub meter: Meter,
+}
+
+/// Which customer meters to list: all that the caller may see, except those of archived meters,
+/// those last changed first, the first hundred of them.
+///
+/// ```
+/// use floe_client::CustomerMetersList;
+///
+/// let of_one = CustomerMetersList::new().external_customer_id("user-1");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CustomerMetersList {
+    pub(crate) parameters: Parameters,
+}
+
+impl CustomerMetersList {
+    /// All, on pages as large as may be.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Only those of this meter, archived or not, or of one of those, if called more than once.
+    #[must_use]
+    pub fn meter_id(mut self, id: Uuid) -> Self {
+        self.parameters.add("meter_id", id);
+        self
+    }
+
+    organization_setter!();
+    customer_setters!();
+    sorting_setters!(CustomerMeterSort);
+    paging_setters!();
+}
+
+/// Units to be credited.
+///
+/// ```
+/// use floe_client::CreditCreate;
+///
+/// let bought = CreditCreate::new(1_000).external_id("invoice-789");
+/// let taken_back = CreditCreate::new(-1_000);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CreditCreate {
+    units: i32,
+    #[serde(skip_serializing_if = "is_false")]
+    rollover: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    external_id: Option<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+impl CreditCreate {
+    /// So many of the meter's units; negative ones take some back, 0 and the least `i32` are
+    /// refused.
+    #[must_use]
+    pub fn new(units: i32) -> Self {
+        Self { units, rollover: false, external_id: None }
+    }
+
+    /// Marks the credit as one that was left over from before. It counts as any other.
+    #[must_use]
+    pub fn rollover(mut self, rollover: bool) -> Self {
+        self.rollover = rollover;
+        self
+    }
+
+    /// The caller's own id of the credit: of all credits of an organization with the same one, the
+    /// first counts. With this, the call can be made again if its answer was lost.
+    #[must_use]
+    pub fn external_id(mut self, id: impl Into<String>) -> Self {
+        self.external_id = Some(id.into());
+        self
+    }
+}
+
+/// The customer meters of a server; see [`Client::customer_meters`].
+///
+/// ```
+/// # fn example(client: &floe_client::Client) {
+/// let customer_meters: floe_client::CustomerMeters<'_> = client.customer_meters();
+/// # }
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct CustomerMeters<'c>(pub(crate) &'c Client);
+
+impl CustomerMeters<'_> {
+    /// Lists customer meters. It takes the scope `customer_meters:read`.
+    ///
+    /// ```no_run
+    /// # async fn example(client: floe_client::Client) -> floe_client::Result<()> {
+    /// use floe_client::CustomerMetersList;
+    ///
+    /// let list = CustomerMetersList::new().external_customer_id("user-1");
+    /// for found in client.customer_meters().list(&list).await?.items {
+    ///     println!("{}: {} of {}", found.meter.name, found.consumed_units, found.credited_units);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`](crate::Error).
+    pub async fn list(&self, list: &CustomerMetersList) -> Result<Page<CustomerMeter>> {
+        self.0.list(&PATH, &list.parameters, None).await
+    }
+
+    /// Shows a customer meter, also of an archived meter. It takes the scope
+    /// `customer_meters:read`.
+    ///
+    /// ```no_run
+    /// # async fn example(
+    /// #     client: floe_client::Client,
+    /// #     id: floe_client::Uuid,
+    /// # ) -> floe_client::Result<()> {
+    /// println!("{} left", client.customer_meters().get(id).await?.balance);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`](crate::Error::NotFound) if there is no such customer meter, or it is
+    /// another organization's, and whatever else an [`Error`](crate::Error) names.
+    pub async fn get(&self, id: Uuid) -> Result<CustomerMeter> {
+        self.0.get(&item(PATH, &id.to_string()), &[]).await
+    }
+
+    /// Credits units to a customer meter. With the answer the credit is on disk. A credit whose
+    /// external id is known changes nothing. It takes the scope `customer_meters:write`, and a
+    /// Floe server: Polar has no such call.
+    ///
+    /// ```no_run
+    /// # async fn example(
+    /// #     client: floe_client::Client,
+    /// #     id: floe_client::Uuid,
+    /// # ) -> floe_client::Result<()> {
+    /// use floe_client::CreditCreate;
+    ///
+    /// let credit = CreditCreate::new(1_000).external_id("invoice-789");
+    /// println!("{} left", client.customer_meters().credit(id, &credit).await?.balance);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`](crate::Error::NotFound) if there is no such customer meter,
+    /// [`Error::Validation`](crate::Error::Validation) for units out of bounds, and whatever else
+    /// an [`Error`](crate::Error) names.
+    pub async fn credit(&self, id: Uuid, credit: &CreditCreate) -> Result<CustomerMeter> {
+        let [version, resource, _] = PATH;
+        let path = [version, resource, &id.to_string(), "credits"];
+        self.0.call(Method::POST, &path, credit, Repeat::Unsent).await
+    }
+
+    /// Starts a customer meter again: from now on nothing is consumed and nothing credited. Its
+    /// events stay. It takes the scope `customer_meters:write`, and a Floe server: Polar has no
+    /// such call.
+    ///
+    /// ```no_run
+    /// # async fn example(
+    /// #     client: floe_client::Client,
+    /// #     id: floe_client::Uuid,
+    /// # ) -> floe_client::Result<()> {
+    /// assert_eq!(client.customer_meters().reset(id).await?.consumed_units, 0.0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As of [`get`](Self::get).
+    pub async fn reset(&self, id: Uuid) -> Result<CustomerMeter> {
+        let [version, resource, _] = PATH;
+        let path = [version, resource, &id.to_string(), "reset"];
+        self.0.call(Method::POST, &path, &serde_json::json!({}), Repeat::Unsent).await
+    }
+}
