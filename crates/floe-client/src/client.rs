@@ -2,14 +2,14 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use reqwest::header::{
     ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER,
     WWW_AUTHENTICATE,
 };
-use reqwest::{Method, Response, Url};
+use reqwest::{Method, RequestBuilder, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -21,6 +21,7 @@ use crate::events::Events;
 use crate::meters::Meters;
 use crate::organizations::Organizations;
 use crate::page::{PAGE_ITEMS_MAX, Page};
+use crate::retries::Retries;
 use crate::system::System;
 use crate::tokens::Tokens;
 use crate::wire::{Parameter, Parameters};
@@ -65,6 +66,20 @@ pub struct Client {
     url: String,
     base: Url,
     timeout: Duration,
+    retries: Retries,
+}
+
+/// An answer that is a success.
+struct Answer {
+    status: u16,
+    body: Bytes,
+}
+
+/// What became of a call, after all tries.
+pub(crate) struct Outcome<T> {
+    pub(crate) result: Result<T>,
+    /// Whether the last try was not the first that may have reached the server.
+    pub(crate) is_repeated: bool,
 }
 
 impl fmt::Debug for Client {
@@ -106,7 +121,7 @@ impl Client {
         }
         let http = http.build().map_err(|error| Error::Setup(error.into()))?;
         let url = base.as_str().trim_end_matches('/').to_owned();
-        Ok(Self { http, url, base, timeout: REQUEST_TIME_MAX })
+        Ok(Self { http, url, base, timeout: REQUEST_TIME_MAX, retries: Retries::new() })
     }
 
     /// A client of the server that the environment names: its address in `FLOE_URL`, or
@@ -146,6 +161,23 @@ impl Client {
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
+        self
+    }
+
+    /// The same client with other rules for calls that failed.
+    ///
+    /// ```
+    /// use floe_client::{Client, Retries};
+    ///
+    /// # fn main() -> Result<(), floe_client::Error> {
+    /// let client = Client::new("http://127.0.0.1:7070", "floe_oat_0123")?
+    ///     .with_retries(Retries::none());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn with_retries(mut self, retries: Retries) -> Self {
+        self.retries = retries;
         self
     }
 
@@ -203,8 +235,8 @@ impl Client {
         path: &[&str],
         query: &[Parameter],
     ) -> Result<T> {
-        let response = self.execute(self.request(Method::GET, path, query)).await?;
-        self.read(response).await
+        let outcome = self.perform(|| self.request(Method::GET, path, query), Repeat::Always);
+        self.read(outcome.await.result?)
     }
 
     /// Asks for a page: as large as may be, and sorted by this, unless the parameters say
@@ -231,39 +263,56 @@ impl Client {
         method: Method,
         path: &[&str],
         body: &impl Serialize,
-        _repeat: Repeat,
+        repeat: Repeat,
     ) -> Result<T> {
+        self.call_told(method, path, body, repeat).await?.result
+    }
+
+    /// As [`call`](Self::call), and tells whether there was more than one try.
+    pub(crate) async fn call_told<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &[&str],
+        body: &impl Serialize,
+        repeat: Repeat,
+    ) -> Result<Outcome<T>> {
         let body = serde_json::to_vec(body).map_err(|error| Error::Serialize(error.into()))?;
-        let request = self
-            .request(method, path, &[])
-            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
-            .body(Bytes::from(body));
-        let response = self.execute(request).await?;
-        self.read(response).await
+        Ok(self.call_bytes(method, path, body.into(), repeat).await)
+    }
+
+    /// Sends a body that is JSON already, and reads the answer.
+    pub(crate) async fn call_bytes<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &[&str],
+        body: Bytes,
+        repeat: Repeat,
+    ) -> Outcome<T> {
+        let request = || {
+            self.request(method.clone(), path, &[])
+                .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+                .body(body.clone())
+        };
+        let Outcome { result, is_repeated } = self.perform(request, repeat).await;
+        Outcome { result: result.and_then(|answer| self.read(answer)), is_repeated }
     }
 
     /// Deletes something.
     pub(crate) async fn delete(&self, path: &[&str], query: &[Parameter]) -> Result<()> {
-        self.execute(self.request(Method::DELETE, path, query)).await.map(drop)
+        let outcome = self.perform(|| self.request(Method::DELETE, path, query), Repeat::Unsent);
+        outcome.await.result.map(drop)
     }
 
-    /// The body of an answer.
-    async fn read<T: DeserializeOwned>(&self, response: Response) -> Result<T> {
-        let status = response.status().as_u16();
-        let bytes = response.bytes().await.map_err(|error| self.transport(error))?;
-        serde_json::from_slice(&bytes).map_err(|error| Error::Unexpected {
+    /// What an answer says.
+    fn read<T: DeserializeOwned>(&self, Answer { status, body }: Answer) -> Result<T> {
+        serde_json::from_slice(&body).map_err(|error| Error::Unexpected {
             url: self.url.clone(),
             status,
             detail: format!("its body is not what was asked for: {error}"),
         })
     }
 
-    fn request(
-        &self,
-        method: Method,
-        path: &[&str],
-        query: &[Parameter],
-    ) -> reqwest::RequestBuilder {
+    fn request(&self, method: Method, path: &[&str], query: &[Parameter]) -> RequestBuilder {
         let mut url = self.base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             // Cannot fail: an address that cannot have segments was refused.
@@ -275,13 +324,38 @@ impl Client {
         self.http.request(method, url).timeout(self.timeout)
     }
 
-    /// The answer, if it is a success.
-    async fn execute(&self, request: reqwest::RequestBuilder) -> Result<Response> {
-        let response = request.send().await.map_err(|error| self.transport(error))?;
-        if response.status().is_success() {
-            return Ok(response);
+    /// Tries, and tries again as the rules say.
+    async fn perform(
+        &self,
+        request: impl Fn() -> RequestBuilder,
+        repeat: Repeat,
+    ) -> Outcome<Answer> {
+        let began = Instant::now();
+        let mut failures = 0;
+        let mut is_repeated = false;
+        loop {
+            let error = match self.execute(request()).await {
+                Ok(answer) => return Outcome { result: Ok(answer), is_repeated },
+                Err(error) => error,
+            };
+            failures += 1;
+            let Some(wait) = self.retries.wait(&error, repeat, failures, began) else {
+                return Outcome { result: Err(error), is_repeated };
+            };
+            is_repeated |= !matches!(error, Error::Connect { .. });
+            tokio::time::sleep(wait).await;
         }
-        let status = response.status().as_u16();
+    }
+
+    /// The whole answer, if it is a success.
+    async fn execute(&self, request: RequestBuilder) -> Result<Answer> {
+        let response = request.send().await.map_err(|error| self.transport(error))?;
+        let status = response.status();
+        if status.is_success() {
+            let body = response.bytes().await.map_err(|error| self.transport(error))?;
+            return Ok(Answer { status: status.as_u16(), body });
+        }
+        let status = status.as_u16();
         let headers = response.headers().clone();
         let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let body = response.bytes().await.map_err(|error| self.transport(error))?;

@@ -9,6 +9,7 @@ use crate::customers::Customer;
 use crate::error::Result;
 use crate::meters::Meter;
 use crate::page::Page;
+use crate::stream::Items;
 use crate::timestamp::Timestamp;
 use crate::wire::{
     Parameters, customer_setters, item, organization_setter, paging_setters, sorting_setters,
@@ -185,6 +186,24 @@ impl CustomerMeters<'_> {
         self.0.list(&PATH, &list.parameters, None).await
     }
 
+    /// All customer meters of a list, the oldest first unless it is sorted otherwise, page by page; see [`list`](Self::list).
+    ///
+    /// ```no_run
+    /// # async fn example(client: floe_client::Client) -> floe_client::Result<()> {
+    /// use floe_client::CustomerMetersList;
+    ///
+    /// let mut all = client.customer_meters().list_all(&CustomerMetersList::new());
+    /// while let Some(found) = all.next().await {
+    ///     println!("{:?}", found?);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn list_all(&self, list: &CustomerMetersList) -> Items<CustomerMeter> {
+        Items::new(self.0, &PATH, &list.parameters, Some("created_at"))
+    }
+
     /// Shows a customer meter, also of an archived meter. It takes the scope
     /// `customer_meters:read`.
     ///
@@ -231,7 +250,8 @@ impl CustomerMeters<'_> {
     pub async fn credit(&self, id: Uuid, credit: &CreditCreate) -> Result<CustomerMeter> {
         let [version, resource, _] = PATH;
         let path = [version, resource, &id.to_string(), "credits"];
-        self.0.call(Method::POST, &path, credit, Repeat::Unsent).await
+        let repeat = if credit.external_id.is_some() { Repeat::Always } else { Repeat::Unsent };
+        self.0.call(Method::POST, &path, credit, repeat).await
     }
 
     /// Starts a customer meter again: from now on nothing is consumed and nothing credited. Its

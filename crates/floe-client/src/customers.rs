@@ -7,9 +7,10 @@ use uuid::Uuid;
 
 use crate::address::Address;
 use crate::client::{Client, Repeat};
-use crate::error::Result;
+use crate::error::{Error, LocPart, Result, Violation};
 use crate::metadata::Metadata;
 use crate::page::Page;
+use crate::stream::Items;
 use crate::timestamp::Timestamp;
 use crate::wire::{
     Parameters, item, metadata_setter, organization_setter, paging_setters, sorting_setters,
@@ -237,6 +238,12 @@ impl CustomerCreate {
             metadata: Metadata::new(),
             organization_id: None,
         }
+    }
+
+    /// Whether a customer may be what this one was made to.
+    fn is_like(&self, made: &Customer) -> bool {
+        let email = |email: &Option<String>| email.as_deref().map(str::to_ascii_lowercase);
+        email(&self.email) == email(&made.email) && self.kind == made.kind
     }
 
     /// A person with this e-mail address, which no other customer of the organization has.
@@ -496,6 +503,9 @@ pub struct Customers<'c>(pub(crate) &'c Client);
 impl Customers<'_> {
     /// Makes a customer. It takes the scope `customers:write`.
     ///
+    /// With an external id, the call is made again if its answer was lost. If the customer is there
+    /// by then, with the same external id and e-mail address, it is the answer.
+    ///
     /// ```no_run
     /// # async fn example(client: floe_client::Client) -> floe_client::Result<()> {
     /// use floe_client::CustomerCreate;
@@ -512,7 +522,20 @@ impl Customers<'_> {
     /// `body.external_id` if another customer has it, and whatever else an
     /// [`Error`](crate::Error) names.
     pub async fn create(&self, customer: &CustomerCreate) -> Result<Customer> {
-        self.0.call(Method::POST, &PATH, customer, Repeat::Unsent).await
+        let Some(external_id) = &customer.external_id else {
+            return self.0.call(Method::POST, &PATH, customer, Repeat::Unsent).await;
+        };
+        let outcome = self.0.call_told(Method::POST, &PATH, customer, Repeat::Always).await?;
+        match outcome.result {
+            // An earlier try may have made it, and its answer was lost.
+            Err(error) if outcome.is_repeated && is_taken(&error) => {
+                match self.get_external(external_id).await {
+                    Ok(made) if customer.is_like(&made) => Ok(made),
+                    _ => Err(error),
+                }
+            }
+            result => result,
+        }
     }
 
     /// Shows a customer. It takes the scope `customers:read` or `customers:write`.
@@ -570,6 +593,24 @@ impl Customers<'_> {
     /// See [`Error`](crate::Error).
     pub async fn list(&self, list: &CustomersList) -> Result<Page<Customer>> {
         self.0.list(&PATH, &list.parameters, None).await
+    }
+
+    /// All customers of a list, the oldest first unless it is sorted otherwise, page by page; see [`list`](Self::list).
+    ///
+    /// ```no_run
+    /// # async fn example(client: floe_client::Client) -> floe_client::Result<()> {
+    /// use floe_client::CustomersList;
+    ///
+    /// let mut all = client.customers().list_all(&CustomersList::new());
+    /// while let Some(found) = all.next().await {
+    ///     println!("{:?}", found?);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn list_all(&self, list: &CustomersList) -> Items<Customer> {
+        Items::new(self.0, &PATH, &list.parameters, Some("created_at"))
     }
 
     /// Changes a customer. It takes the scope `customers:write`.
@@ -700,6 +741,17 @@ impl Customers<'_> {
         let [version, resource, _] = PATH;
         self.0.get(&[version, resource, "external", external_id, "state"], &[]).await
     }
+}
+
+/// Whether all that is wrong is that another customer has the external id, or the address as well.
+fn is_taken(error: &Error) -> bool {
+    let at = |violation: &Violation, name: &str| match violation.loc.as_slice() {
+        [LocPart::Key(body), LocPart::Key(key)] => body == "body" && key == name,
+        _ => false,
+    };
+    let violations = error.violations();
+    violations.iter().any(|found| at(found, "external_id"))
+        && violations.iter().all(|found| at(found, "external_id") || at(found, "email"))
 }
 
 fn external(external_id: &str) -> [&str; 4] {

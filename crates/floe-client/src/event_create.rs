@@ -215,6 +215,17 @@ impl EventCreate {
         self.external_id.is_some()
     }
 
+    /// When it happened, if that was given.
+    pub(crate) fn has_timestamp(&self) -> bool {
+        self.timestamp.is_some()
+    }
+
+    /// As it arrives at the server.
+    pub(crate) fn without_timestamp(mut self) -> Self {
+        self.timestamp = None;
+        self
+    }
+
     fn wire<'e>(&'e self, external_id: Option<&'e str>) -> WireEvent<'e> {
         let (customer_id, member_id, external_customer_id, external_member_id) =
             match &self.customer {

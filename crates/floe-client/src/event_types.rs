@@ -8,6 +8,7 @@ use crate::client::{Client, Repeat};
 use crate::error::Result;
 use crate::events::EventSource;
 use crate::page::Page;
+use crate::stream::Items;
 use crate::timestamp::Timestamp;
 use crate::wire::{
     Parameters, customer_setters, item, organization_setter, paging_setters, sorting_setters,
@@ -199,6 +200,24 @@ impl EventTypes<'_> {
     /// See [`Error`](crate::Error).
     pub async fn list(&self, list: &EventTypesList) -> Result<Page<EventTypeWithStats>> {
         self.0.list(&PATH, &list.parameters, None).await
+    }
+
+    /// All event types of a list, by name unless it is sorted otherwise, page by page; see [`list`](Self::list).
+    ///
+    /// ```no_run
+    /// # async fn example(client: floe_client::Client) -> floe_client::Result<()> {
+    /// use floe_client::EventTypesList;
+    ///
+    /// let mut all = client.event_types().list_all(&EventTypesList::new());
+    /// while let Some(found) = all.next().await {
+    ///     println!("{:?}", found?);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn list_all(&self, list: &EventTypesList) -> Items<EventTypeWithStats> {
+        Items::new(self.0, &PATH, &list.parameters, Some("name"))
     }
 
     /// Changes what people call an event type. It takes the scope `events:write`.

@@ -11,6 +11,7 @@ use crate::event_create::{Batch, EventCreate};
 use crate::filter::Filter;
 use crate::metadata::Metadata;
 use crate::page::Page;
+use crate::stream::Items;
 use crate::timestamp::Timestamp;
 use crate::wire::{
     Parameters, customer_setters, item, metadata_setter, organization_setter, paging_setters,
@@ -338,6 +339,26 @@ impl Events<'_> {
         self.0.list(&PATH, &list.parameters, None).await
     }
 
+    /// All events of a list, the earliest first unless it is sorted otherwise, page by page; see [`list`](Self::list).
+    /// In that order, events that are ingested meanwhile come last and shift nothing, unless they
+    /// happened before.
+    ///
+    /// ```no_run
+    /// # async fn example(client: floe_client::Client) -> floe_client::Result<()> {
+    /// use floe_client::EventsList;
+    ///
+    /// let mut all = client.events().list_all(&EventsList::new());
+    /// while let Some(found) = all.next().await {
+    ///     println!("{:?}", found?);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn list_all(&self, list: &EventsList) -> Items<Event> {
+        Items::new(self.0, &PATH, &list.parameters, Some("timestamp"))
+    }
+
     /// Shows an event. It takes the scope `events:read` or `events:write`.
     ///
     /// ```no_run
@@ -377,5 +398,23 @@ impl Events<'_> {
     /// See [`Error`](crate::Error).
     pub async fn names(&self, list: &EventNamesList) -> Result<Page<EventName>> {
         self.0.list(&["v1", "events", "names"], &list.parameters, None).await
+    }
+
+    /// All names of a list, page by page, by name unless it is sorted otherwise; see [`names`](Self::names).
+    ///
+    /// ```no_run
+    /// # async fn example(client: floe_client::Client) -> floe_client::Result<()> {
+    /// use floe_client::EventNamesList;
+    ///
+    /// let mut all = client.events().names_all(&EventNamesList::new());
+    /// while let Some(found) = all.next().await {
+    ///     println!("{}", found?.name);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn names_all(&self, list: &EventNamesList) -> Items<EventName> {
+        Items::new(self.0, &["v1", "events", "names"], &list.parameters, Some("name"))
     }
 }

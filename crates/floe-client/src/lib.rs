@@ -40,12 +40,15 @@ mod event_create;
 mod event_types;
 mod events;
 mod filter;
+mod ingestor;
 mod llm;
 mod metadata;
 mod meters;
 mod organizations;
 mod page;
 mod quantities;
+mod retries;
+mod stream;
 mod system;
 mod timestamp;
 mod tokens;
@@ -75,6 +78,7 @@ pub use filter::{
     CLAUSE_VALUE_CHARS_MAX, Conjunction, FILTER_LEVELS_MAX, Filter, FilterClause, FilterPart,
     FilterValue, InvalidFilter, Operator,
 };
+pub use ingestor::{Flushed, Ingestor, IngestorError, IngestorOptions, Refused};
 pub use llm::Llm;
 pub use metadata::{InvalidInteger, LargeInteger, Metadata, MetadataValue};
 pub use meters::{Meter, MeterCreate, MeterSort, MeterUnit, MeterUpdate, Meters, MetersList};
@@ -84,6 +88,8 @@ pub use organizations::{
 };
 pub use page::{PAGE_ITEMS_MAX, Page, Pagination};
 pub use quantities::{Interval, MeterQuantities, MeterQuantity, Quantities};
+pub use retries::Retries;
+pub use stream::Items;
 pub use system::{Backup, Storage, StorageBlocks, StorageCache, StorageColumn, System};
 pub use timestamp::{InvalidTimestamp, Timestamp};
 pub use tokens::{

@@ -11,6 +11,7 @@ use crate::filter::Filter;
 use crate::metadata::Metadata;
 use crate::page::Page;
 use crate::quantities::{MeterQuantities, Quantities};
+use crate::stream::Items;
 use crate::timestamp::Timestamp;
 use crate::wire::{
     Parameters, item, metadata_setter, organization_setter, paging_setters, sorting_setters,
@@ -382,6 +383,24 @@ impl Meters<'_> {
     /// See [`Error`](crate::Error).
     pub async fn list(&self, list: &MetersList) -> Result<Page<Meter>> {
         self.0.list(&PATH, &list.parameters, None).await
+    }
+
+    /// All meters of a list, page by page; see [`list`](Self::list).
+    ///
+    /// ```no_run
+    /// # async fn example(client: floe_client::Client) -> floe_client::Result<()> {
+    /// use floe_client::MetersList;
+    ///
+    /// let mut all = client.meters().list_all(&MetersList::new());
+    /// while let Some(found) = all.next().await {
+    ///     println!("{:?}", found?);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn list_all(&self, list: &MetersList) -> Items<Meter> {
+        Items::new(self.0, &PATH, &list.parameters, None)
     }
 
     /// Tells how much a meter counted, by interval and in all. It takes the scope `meters:read` or

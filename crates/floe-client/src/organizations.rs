@@ -7,6 +7,7 @@ use uuid::Uuid;
 use crate::client::{Client, Repeat};
 use crate::error::Result;
 use crate::page::Page;
+use crate::stream::Items;
 use crate::timestamp::Timestamp;
 use crate::wire::{Parameters, item, paging_setters, sorting_setters, wire_names};
 
@@ -167,6 +168,24 @@ impl Organizations<'_> {
     /// See [`Error`](crate::Error).
     pub async fn list(&self, list: &OrganizationsList) -> Result<Page<Organization>> {
         self.0.list(&PATH, &list.parameters, Some("created_at")).await
+    }
+
+    /// All organizations of a list, page by page; see [`list`](Self::list).
+    ///
+    /// ```no_run
+    /// # async fn example(client: floe_client::Client) -> floe_client::Result<()> {
+    /// use floe_client::OrganizationsList;
+    ///
+    /// let mut all = client.organizations().list_all(&OrganizationsList::new());
+    /// while let Some(found) = all.next().await {
+    ///     println!("{:?}", found?);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn list_all(&self, list: &OrganizationsList) -> Items<Organization> {
+        Items::new(self.0, &PATH, &list.parameters, Some("created_at"))
     }
 
     /// Shows an organization. It takes the scope `organizations:read`, or the root token.

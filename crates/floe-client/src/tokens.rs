@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::client::{Client, Repeat};
 use crate::error::Result;
 use crate::page::Page;
+use crate::stream::Items;
 use crate::timestamp::Timestamp;
 use crate::wire::{
     Parameters, item, organization_setter, paging_setters, sorting_setters, wire_names,
@@ -231,6 +232,24 @@ impl Tokens<'_> {
     /// See [`Error`](crate::Error).
     pub async fn list(&self, list: &TokensList) -> Result<Page<AccessToken>> {
         self.0.list(&PATH, &list.parameters, Some("created_at")).await
+    }
+
+    /// All tokens of a list, page by page; see [`list`](Self::list).
+    ///
+    /// ```no_run
+    /// # async fn example(client: floe_client::Client) -> floe_client::Result<()> {
+    /// use floe_client::TokensList;
+    ///
+    /// let mut all = client.tokens().list_all(&TokensList::new());
+    /// while let Some(found) = all.next().await {
+    ///     println!("{:?}", found?);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn list_all(&self, list: &TokensList) -> Items<AccessToken> {
+        Items::new(self.0, &PATH, &list.parameters, Some("created_at"))
     }
 
     /// Changes a token; its secret stays.

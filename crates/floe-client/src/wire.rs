@@ -103,6 +103,11 @@ impl Parameters {
         self.0.push((Cow::Owned(format!("metadata[{key}]")), value.to_string()));
     }
 
+    /// The value of a parameter that has one.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
     pub(crate) fn has(&self, name: &str) -> bool {
         self.0.iter().any(|(known, _)| known == name)
     }

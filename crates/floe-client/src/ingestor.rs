@@ -1,0 +1,538 @@
+//! Events sent in the background.
+
+mod batch;
+mod spool;
+mod spool_file;
+mod worker;
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, TryAcquireError, mpsc, oneshot};
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+use self::spool::Spool;
+use self::worker::{Message, Worker};
+use crate::client::Client;
+use crate::error::{Cause, Error};
+use crate::event_create::EventCreate;
+use crate::events::BODY_BYTES_MAX;
+use crate::timestamp::Timestamp;
+
+/// Bytes that a body has beside its events, and that JSON may need between them.
+const BODY_BYTES_EXTRA: usize = 64;
+/// Bytes of one event as JSON, at most: it must fit in a body.
+const EVENT_BYTES_MAX: usize = BODY_BYTES_MAX - BODY_BYTES_EXTRA;
+/// Refused events that [`Ingestor::flush`] returns, at most.
+const REFUSED_MAX: usize = 1000;
+
+/// How an [`Ingestor`] shall work.
+///
+/// ```no_run
+/// # async fn example(client: floe_client::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+/// use floe_client::IngestorOptions;
+///
+/// let ingestor = IngestorOptions::new()
+///     .batch_events(500)
+///     .batch_time(Duration::from_millis(200))
+///     .queue_events(50_000)
+///     .spool("/var/spool/my-service/floe")
+///     .on_refused(|refused| eprintln!("{:?}: {}", refused.event, refused.reason))
+///     .start(&client)?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct IngestorOptions {
+    batch_events: usize,
+    batch_time: Duration,
+    queue_events: usize,
+    queue_bytes: usize,
+    spool: Option<PathBuf>,
+    on_refused: Option<OnRefused>,
+}
+
+type OnRefused = Arc<dyn Fn(Refused) + Send + Sync>;
+
+impl fmt::Debug for IngestorOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IngestorOptions")
+            .field("batch_events", &self.batch_events)
+            .field("batch_time", &self.batch_time)
+            .field("queue_events", &self.queue_events)
+            .field("queue_bytes", &self.queue_bytes)
+            .field("spool", &self.spool)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Default for IngestorOptions {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl IngestorOptions {
+    /// Batches of 1,000 events or one second, a queue of 10,000 events or 64 MiB, and no spool.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            batch_events: 1000,
+            batch_time: Duration::from_secs(1),
+            queue_events: 10_000,
+            queue_bytes: 64 * 1024 * 1024,
+            spool: None,
+            on_refused: None,
+        }
+    }
+
+    /// Events in one call, at most; 0 means 1. A call is also full when it has
+    /// [`BODY_BYTES_MAX`] bytes.
+    #[must_use]
+    pub fn batch_events(mut self, events: usize) -> Self {
+        self.batch_events = events.max(1);
+        self
+    }
+
+    /// How long an event waits for others to come along, at most.
+    #[must_use]
+    pub fn batch_time(mut self, time: Duration) -> Self {
+        self.batch_time = time;
+        self
+    }
+
+    /// Events that are sent and not yet answered, at most, from 1 to 1,000,000,000.
+    #[must_use]
+    pub fn queue_events(mut self, events: usize) -> Self {
+        self.queue_events = events.clamp(1, 1_000_000_000);
+        self
+    }
+
+    /// Bytes of events, as JSON, that are sent and not yet answered: memory, and space on disk with
+    /// a spool. From [`BODY_BYTES_MAX`] to 1 GiB; what is beyond is taken for the nearer bound.
+    #[must_use]
+    pub fn queue_bytes(mut self, bytes: usize) -> Self {
+        self.queue_bytes = bytes.clamp(BODY_BYTES_MAX, 1 << 30);
+        self
+    }
+
+    /// A folder of this ingestor's own, made if it is not there, that keeps events until a server
+    /// has them. What a process before left there, which crashed or had no server, is sent first.
+    #[must_use]
+    pub fn spool(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.spool = Some(folder.into());
+        self
+    }
+
+    /// Is told of each event that a server refused, in place of [`Ingestor::flush`]. It is called
+    /// between calls to the server, and must not take long.
+    #[must_use]
+    pub fn on_refused(mut self, tell: impl Fn(Refused) + Send + Sync + 'static) -> Self {
+        self.on_refused = Some(Arc::new(tell));
+        self
+    }
+
+    /// Starts it, on the tokio runtime that this is called in.
+    ///
+    /// # Errors
+    ///
+    /// [`IngestorError::Spool`] if the spool's folder cannot be used, is another process's, or is
+    /// damaged other than at the end of its last file.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    pub fn start(self, client: &Client) -> Result<Ingestor, IngestorError> {
+        let (messages, received) = mpsc::unbounded_channel();
+        let space = Space {
+            events: Arc::new(Semaphore::new(self.queue_events)),
+            bytes: Arc::new(Semaphore::new(self.queue_bytes)),
+        };
+        let spool = match &self.spool {
+            Some(folder) => Some(Spool::open(folder, space.clone(), messages.clone())?),
+            None => None,
+        };
+        let recovered = spool.as_ref().map_or(0, Spool::recovered);
+        let worker = Worker::new(
+            client.clone(),
+            received,
+            // A batch that the queue cannot hold would never be full.
+            self.batch_events.min(self.queue_events),
+            self.batch_time,
+            self.on_refused,
+        );
+        let worker = tokio::spawn(worker.run());
+        Ok(Ingestor {
+            id: Uuid::new_v4().simple().to_string(),
+            count: AtomicU64::new(0),
+            space,
+            messages,
+            spool,
+            recovered,
+            worker: Some(worker),
+        })
+    }
+}
+
+/// What bounds the queue. An event has a part of both until it is answered.
+#[derive(Debug, Clone)]
+struct Space {
+    events: Arc<Semaphore>,
+    bytes: Arc<Semaphore>,
+}
+
+/// A part of the queue's space.
+#[derive(Debug)]
+struct Permits {
+    _events: OwnedSemaphorePermit,
+    _bytes: OwnedSemaphorePermit,
+}
+
+impl Space {
+    async fn acquire(&self, bytes: usize) -> Result<Permits, AcquireError> {
+        Ok(Permits {
+            _events: Arc::clone(&self.events).acquire_owned().await?,
+            _bytes: Arc::clone(&self.bytes).acquire_many_owned(permits(bytes)).await?,
+        })
+    }
+
+    fn try_acquire(&self, bytes: usize) -> Result<Permits, TryAcquireError> {
+        Ok(Permits {
+            _events: Arc::clone(&self.events).try_acquire_owned()?,
+            _bytes: Arc::clone(&self.bytes).try_acquire_many_owned(permits(bytes))?,
+        })
+    }
+}
+
+fn permits(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
+}
+
+/// One event on its way.
+#[derive(Debug)]
+struct Item {
+    /// The event as JSON.
+    json: Vec<u8>,
+    /// Whether its timestamp is ours, not the caller's.
+    is_stamped: bool,
+    /// Where it is on disk.
+    kept: Option<spool::Kept>,
+    _permits: Permits,
+}
+
+/// Sends events in the background, many in a call, in the order in which they came.
+///
+/// Each event gets an external id and a timestamp when it is sent, unless the caller gave them, so
+/// that it counts once and at its time, however late and however often it reaches the server. Calls
+/// that fail are made again, first as the client's [`Retries`](crate::Retries) say, then every few
+/// seconds, until the server has the events. Until then they take space in the queue, and when that
+/// is full, [`send`](Self::send) waits.
+///
+/// Events that a server refuses do not hold the others up: they are taken out, and told to
+/// [`IngestorOptions::on_refused`] or by the next [`flush`](Self::flush).
+///
+/// # Crashes
+///
+/// Without a spool, events are in memory, and lost if the process ends before they are answered.
+/// With one, they are in files of a folder, and synced to disk before `send` returns; the next
+/// ingestor with that folder sends what is left. One that was sent and not known to be sent goes
+/// again, and counts once by its external id. A folder is one process's at a time. Its files hold
+/// the events' contents: no token, but all that callers put there.
+///
+/// # Dropping it
+///
+/// Call [`close`](Self::close) to know that all is sent. An ingestor that is dropped sends what it
+/// has as long as its runtime runs and the server answers; then it stops, and what is left is lost,
+/// or in the spool.
+///
+/// ```no_run
+/// # async fn example(client: floe_client::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use floe_client::{EventCreate, IngestorOptions};
+///
+/// let ingestor = IngestorOptions::new().start(&client)?;
+/// for tokens in 1..=10_000 {
+///     let event = EventCreate::for_external_customer("ai_usage", "user-1");
+///     ingestor.send(event.property("tokens", tokens)).await?;
+/// }
+/// let flushed = ingestor.close().await?;
+/// println!("{} new, {} refused", flushed.inserted, flushed.refused_total);
+/// # Ok(())
+/// # }
+/// ```
+pub struct Ingestor {
+    /// Random; with the count, external ids that nobody else makes.
+    id: String,
+    count: AtomicU64,
+    space: Space,
+    messages: mpsc::UnboundedSender<Message>,
+    spool: Option<Spool>,
+    recovered: u64,
+    worker: Option<JoinHandle<()>>,
+}
+
+impl fmt::Debug for Ingestor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ingestor")
+            .field("queue_events_free", &self.space.events.available_permits())
+            .field("queue_bytes_free", &self.space.bytes.available_permits())
+            .field("has_spool", &self.spool.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Ingestor {
+    /// Sends an event, and waits for space in the queue. With a spool, it is on disk with the
+    /// answer.
+    ///
+    /// To drop the future while it waits for space sends nothing. While it waits for the disk, the
+    /// event may be sent or not.
+    ///
+    /// ```no_run
+    /// # async fn example(ingestor: floe_client::Ingestor) -> Result<(), floe_client::IngestorError> {
+    /// use floe_client::EventCreate;
+    ///
+    /// let event = EventCreate::for_external_customer("ai_usage", "user-1").property("tokens", 120);
+    /// ingestor.send(event).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`IngestorError::TooLarge`] for an event that no body can hold, and
+    /// [`IngestorError::Spool`] if it cannot be written to disk; from then on no event can.
+    pub async fn send(&self, event: EventCreate) -> Result<(), IngestorError> {
+        let (json, is_stamped) = self.prepare(event)?;
+        let permits = self.space.acquire(json.len()).await.map_err(|_| IngestorError::Stopped)?;
+        self.enqueue(json, is_stamped, permits).await
+    }
+
+    /// Sends an event if there is space in the queue at once. With a spool it waits for the disk,
+    /// as [`send`](Self::send) does.
+    ///
+    /// ```no_run
+    /// # async fn example(ingestor: floe_client::Ingestor, event: floe_client::EventCreate) {
+    /// use floe_client::IngestorError;
+    ///
+    /// match ingestor.try_send(event).await {
+    ///     Ok(()) => {}
+    ///     Err(IngestorError::Full) => eprintln!("dropped an event"),
+    ///     Err(error) => eprintln!("{error}"),
+    /// }
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`IngestorError::Full`], and those of [`send`](Self::send).
+    pub async fn try_send(&self, event: EventCreate) -> Result<(), IngestorError> {
+        let (json, is_stamped) = self.prepare(event)?;
+        let permits = self.space.try_acquire(json.len()).map_err(|error| match error {
+            TryAcquireError::NoPermits => IngestorError::Full,
+            TryAcquireError::Closed => IngestorError::Stopped,
+        })?;
+        self.enqueue(json, is_stamped, permits).await
+    }
+
+    /// The event as JSON, with an external id and a timestamp.
+    fn prepare(&self, mut event: EventCreate) -> Result<(Vec<u8>, bool), IngestorError> {
+        if !event.has_external_id() {
+            let count = self.count.fetch_add(1, Ordering::Relaxed);
+            event = event.external_id(format!("{}-{count}", self.id));
+        }
+        let is_stamped = !event.has_timestamp();
+        if is_stamped {
+            event = event.timestamp(Timestamp::now());
+        }
+        let json = serde_json::to_vec(&event)
+            .map_err(|error| IngestorError::Call(Error::Serialize(error.into())))?;
+        if json.len() > EVENT_BYTES_MAX {
+            return Err(IngestorError::TooLarge { bytes: json.len() });
+        }
+        Ok((json, is_stamped))
+    }
+
+    async fn enqueue(
+        &self,
+        json: Vec<u8>,
+        is_stamped: bool,
+        permits: Permits,
+    ) -> Result<(), IngestorError> {
+        let item = Item { json, is_stamped, kept: None, _permits: permits };
+        match &self.spool {
+            Some(spool) => spool.keep(item).await,
+            None => self.messages.send(Message::Item(item)).map_err(|_| IngestorError::Stopped),
+        }
+    }
+
+    /// Waits until everything sent before is answered, without waiting for batches to fill.
+    ///
+    /// The counts are those since the last flush that succeeded. To drop the future loses no event;
+    /// with a spool that still sends what the last run left, it may lose counts.
+    ///
+    /// ```no_run
+    /// # async fn example(ingestor: floe_client::Ingestor) -> Result<(), floe_client::IngestorError> {
+    /// let flushed = ingestor.flush().await?;
+    /// for refused in &flushed.refused {
+    ///     eprintln!("{:?}: {}", refused.event, refused.reason);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`IngestorError::Call`] if a call failed with all its tries. Its events are still in the
+    /// queue, and are tried again.
+    pub async fn flush(&self) -> Result<Flushed, IngestorError> {
+        let mut all = Flushed::default();
+        loop {
+            // Looked at before, since what comes of the last run comes until this is false.
+            let is_last = self.spool.as_ref().is_none_or(|spool| !spool.is_recovering());
+            let (reply, answer) = oneshot::channel();
+            self.messages.send(Message::Flush(reply)).map_err(|_| IngestorError::Stopped)?;
+            let flushed = answer.await.map_err(|_| IngestorError::Stopped)??;
+            all.add(flushed);
+            if is_last {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// Flushes, and ends. When it returns, the spool is free for another ingestor, and empty if it
+    /// succeeded.
+    ///
+    /// ```no_run
+    /// # async fn example(ingestor: floe_client::Ingestor) {
+    /// if let Err(error) = ingestor.close().await {
+    ///     eprintln!("not everything is sent: {error}");
+    /// }
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`flush`](Self::flush). What is not sent by then is in the spool; without one it is
+    /// lost: call `flush` first where that matters.
+    pub async fn close(mut self) -> Result<Flushed, IngestorError> {
+        let flushed = self.flush().await;
+        let _ = self.messages.send(Message::Stop);
+        if let Some(worker) = self.worker.take() {
+            let _ = worker.await;
+        }
+        if let Some(spool) = self.spool.take() {
+            spool.close().await;
+        }
+        flushed
+    }
+
+    /// Events that the spool held as this ingestor started, which are sent again.
+    ///
+    /// ```no_run
+    /// # fn example(ingestor: &floe_client::Ingestor) {
+    /// println!("{} events of the last run", ingestor.recovered());
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn recovered(&self) -> u64 {
+        self.recovered
+    }
+}
+
+impl Drop for Ingestor {
+    fn drop(&mut self) {
+        let _ = self.messages.send(Message::Leave);
+    }
+}
+
+/// What became of events that were sent.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct Flushed {
+    /// Events that are new.
+    pub inserted: u64,
+    /// Events whose external ids were known; also those whose first answer was lost.
+    pub duplicates: u64,
+    /// Events that were refused.
+    pub refused_total: u64,
+    /// The first thousand of them; none if [`IngestorOptions::on_refused`] was told of them.
+    pub refused: Vec<Refused>,
+}
+
+impl Flushed {
+    fn add(&mut self, Self { inserted, duplicates, refused_total, refused }: Self) {
+        self.inserted += inserted;
+        self.duplicates += duplicates;
+        self.refused_total += refused_total;
+        let space = REFUSED_MAX.saturating_sub(self.refused.len());
+        self.refused.extend(refused.into_iter().take(space));
+    }
+}
+
+/// An event that a server refused, and why. It is not sent again.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Refused {
+    /// The event, with the external id and timestamp that it was sent with.
+    pub event: EventCreate,
+    /// [`Error::Validation`](crate::Error::Validation), at `body.events.0` as if it had been sent
+    /// alone, or [`Error::PayloadTooLarge`](crate::Error::PayloadTooLarge).
+    pub reason: Error,
+}
+
+/// Why an [`Ingestor`] cannot do what it should.
+///
+/// ```no_run
+/// # async fn example(ingestor: floe_client::Ingestor) {
+/// use floe_client::{Error, IngestorError};
+///
+/// match ingestor.flush().await {
+///     Err(IngestorError::Call(Error::Unauthorized)) => eprintln!("the token was revoked"),
+///     Err(error) => eprintln!("{error}"),
+///     Ok(flushed) => println!("{} new", flushed.inserted),
+/// }
+/// # }
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum IngestorError {
+    /// There is no space in the queue.
+    #[error("the queue is full")]
+    Full,
+    /// The event does not fit in a body of [`BODY_BYTES_MAX`] bytes.
+    #[error("the event has {bytes} bytes as JSON, and at most {EVENT_BYTES_MAX} can be sent")]
+    TooLarge {
+        /// Its bytes, as JSON.
+        bytes: usize,
+    },
+    /// A call failed, with all its tries.
+    #[error(transparent)]
+    Call(Error),
+    /// The spool cannot be used.
+    #[error("the spool in {folder} cannot be used: {reason}")]
+    Spool {
+        /// Its folder.
+        folder: PathBuf,
+        /// What is wrong.
+        reason: String,
+        /// Why.
+        #[source]
+        source: Option<Cause>,
+    },
+    /// The ingestor has ended, for example with its runtime.
+    #[error("the ingestor has ended")]
+    Stopped,
+}
+
+impl IngestorError {
+    fn spool(folder: &std::path::Path, reason: &str, error: io::Error) -> Self {
+        let source: Option<Cause> = Some(error.into());
+        Self::Spool { folder: folder.to_owned(), reason: reason.to_owned(), source }
+    }
+}
