@@ -64,7 +64,7 @@ async fn the_five_functions_read_recorded_answers() {
     assert_eq!(meters.get(id).await.unwrap(), meter);
     let list = MetersList::new().query("a b").is_archived(true).metadata("k", "v").limit(5).page(2);
     let page = meters.list(&list).await.unwrap();
-    assert_eq!(page.items, [meter.clone()]);
+    assert_eq!(page.items, std::slice::from_ref(&meter));
     assert_eq!((page.pagination.total_count, page.pagination.max_page), (1, 1));
     let query = march().timezone("Europe/Berlin").external_customer_id("a").metadata("m", 7);
     meters.quantities(id, &query).await.unwrap();
