@@ -354,13 +354,16 @@ fn note_sealed(
     Ok(())
 }
 
-/// An error and all its causes, in one line.
+/// An error and all its causes, in one line. What a cause repeats is told once.
 fn describe(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
         source = cause.source();
     }
     text
