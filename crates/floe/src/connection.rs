@@ -1,7 +1,9 @@
 //! Where a command finds its server, who it is there, and how it says what went wrong.
 
 use anyhow::{Context as _, anyhow, bail};
-use floe_client::{Client, Error, LocPart, OrganizationsList, Uuid};
+use floe_client::{Client, Error, LocPart, OrganizationsList, Page, Uuid};
+
+use crate::exit::{self, Reason};
 
 const DEFAULT_URL: &str = "http://127.0.0.1:7070";
 
@@ -46,6 +48,7 @@ impl Connection {
             .context("cannot start the runtime")?;
         runtime.block_on(calls(&client)).map_err(|failure| match failure {
             Failure::Call(error) => explain(error),
+            Failure::NotThere(message) => exit::error(Reason::NotThere, message),
             Failure::Other(error) => error,
         })
     }
@@ -54,6 +57,8 @@ impl Connection {
 /// Why calls failed.
 pub(crate) enum Failure {
     Call(Error),
+    /// There is no such thing.
+    NotThere(String),
     Other(anyhow::Error),
 }
 
@@ -97,14 +102,42 @@ fn explain(error: Error) -> anyhow::Error {
             }
             return error.into();
         }
+        Error::Timeout { .. } | Error::Transport { .. } => {
+            "it may have done what was asked for: look before you try again"
+        }
+        Error::Unavailable { .. } | Error::RateLimited { .. } => "try again",
+        Error::NotFound { .. } => return exit::error(Reason::NotThere, error.to_string()),
         _ => return error.into(),
     };
+    let reason = match &error {
+        Error::Unauthorized | Error::Forbidden { .. } => None,
+        _ => Some(Reason::Unreachable),
+    };
     let text = error.to_string();
-    // Of the causes the first is enough: those between it and us tell how the client is built.
-    match anyhow::Error::from(error).chain().skip(1).last() {
-        Some(cause) => anyhow!("{text} ({cause}); {hint}"),
-        None => anyhow!("{text}; {hint}"),
+    // Of the causes the last is enough: those between it and us tell how the client is built.
+    let message = match anyhow::Error::from(error).chain().skip(1).last() {
+        Some(cause) => format!("{text} ({cause}); {hint}"),
+        None => format!("{text}; {hint}"),
+    };
+    match reason {
+        Some(reason) => exit::error(reason, message),
+        None => anyhow!(message),
     }
+}
+
+/// Everything that a list has, page by page.
+pub(crate) async fn every<T>(
+    mut page: impl AsyncFnMut(u64) -> floe_client::Result<Page<T>>,
+) -> Result<Vec<T>, Failure> {
+    let mut items = Vec::new();
+    for number in 1.. {
+        let found = page(number).await?;
+        items.extend(found.items);
+        if number >= found.pagination.max_page {
+            break;
+        }
+    }
+    Ok(items)
 }
 
 /// The id of an organization that is named by id or slug.
@@ -125,9 +158,8 @@ pub(crate) async fn organization_id(client: &Client, name: &str) -> Result<Uuid,
     };
     match found {
         Some(organization) => Ok(organization.id),
-        None => Err(anyhow!(
+        None => Err(Failure::NotThere(format!(
             "there is no organization `{name}`; `floe organizations list` shows those there are"
-        )
-        .into()),
+        ))),
     }
 }

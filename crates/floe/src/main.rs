@@ -1,14 +1,18 @@
 //! `floe`: the server and its command line.
 
+mod arguments;
 mod cmd;
 mod connection;
+mod exit;
+mod filter_text;
+mod instant;
 mod output;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 /// Floe, the usage meter: send it events, define meters, ask for quantities.
 #[derive(Debug, Parser)]
-#[command(version, propagate_version = true)]
+#[command(version, propagate_version = true, after_help = exit::CODES)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -18,6 +22,18 @@ struct Arguments {
 enum Command {
     /// Serve the HTTP API from a data folder.
     Serve(cmd::serve::Serve),
+    /// Make meters, and ask how much they counted.
+    #[command(subcommand)]
+    Meters(cmd::meters::Meters),
+    /// Send events, and look at those that were sent.
+    #[command(subcommand)]
+    Events(cmd::events::Events),
+    /// Make, show and change customers.
+    #[command(subcommand)]
+    Customers(cmd::customers::Customers),
+    /// Show what customers consumed and were credited on meters, credit them, begin anew.
+    #[command(subcommand)]
+    CustomerMeters(cmd::customer_meters::CustomerMeters),
     /// Make and list the organizations of a running server.
     #[command(subcommand)]
     Organizations(cmd::organizations::Organizations),
@@ -35,12 +51,20 @@ enum Command {
     Verify(cmd::verify::Verify),
     /// Show what a data folder holds and takes on disk.
     Stats(cmd::stats::Stats),
+    /// Print a script that completes commands in a shell.
+    Completions(cmd::shell::Completions),
+    /// Write a man page for each command into a folder.
+    Man(cmd::shell::Man),
 }
 
 fn main() -> std::process::ExitCode {
     let arguments = Arguments::parse();
     let result = match arguments.command {
         Command::Serve(serve) => serve.run(),
+        Command::Meters(command) => command.run(),
+        Command::Events(command) => command.run(),
+        Command::Customers(command) => command.run(),
+        Command::CustomerMeters(command) => command.run(),
         Command::Organizations(command) => command.run(),
         Command::Tokens(command) => command.run(),
         Command::RootToken(command) => command.run(),
@@ -49,13 +73,15 @@ fn main() -> std::process::ExitCode {
         // It tells by how it ends what it found.
         Command::Verify(command) => return command.run(),
         Command::Stats(command) => command.run(),
+        Command::Completions(command) => command.run(Arguments::command()),
+        Command::Man(command) => command.run(Arguments::command()),
     };
     match result {
         Ok(()) => std::process::ExitCode::SUCCESS,
         Err(error) => {
             // The chain of causes, on one line.
             eprintln!("error: {error:#}");
-            std::process::ExitCode::FAILURE
+            exit::code(&error)
         }
     }
 }

@@ -1,14 +1,162 @@
-//! What commands print: tables for people, JSON for programs.
+//! What commands print: tables for people, JSON and CSV for programs.
 
 use std::io::{ErrorKind, Write as _};
 
+use anstyle::{AnsiColor, Style};
 use anyhow::Context as _;
 use serde::Serialize;
 
-/// Prints lines to standard output. Who stops reading early, as `head` does, has read enough.
+/// Cells that the widest bar of a table takes.
+const BAR_CELLS: usize = 24;
+const HEAD: Style = Style::new().bold();
+const BAR: Style = AnsiColor::Cyan.on_default();
+
+/// In which form a command prints what it found.
+#[derive(Debug, Clone, Copy, Default, clap::Args)]
+pub(crate) struct Output {
+    /// Print JSON
+    #[arg(long, conflicts_with = "csv")]
+    json: bool,
+    /// Print CSV
+    #[arg(long)]
+    csv: bool,
+}
+
+impl Output {
+    /// Prints items: `all` as JSON, or their columns.
+    pub(crate) fn print<T>(
+        self,
+        all: &impl Serialize,
+        items: &[T],
+        columns: &[Column<'_, T>],
+    ) -> anyhow::Result<()> {
+        if self.json {
+            return print_json(all);
+        }
+        let rows = items.iter().map(|item| columns.iter().map(|c| (c.cell)(item)).collect());
+        if self.csv {
+            return print_csv(columns, rows);
+        }
+        let heads = columns.iter().map(|column| column.head.to_owned());
+        print(&table(heads.collect(), rows))
+    }
+
+    /// Whether words for people may stand around what is printed.
+    pub(crate) fn is_for_people(self) -> bool {
+        !self.json && !self.csv
+    }
+}
+
+/// A column of a list: its head, in capitals, and what an item shows there.
+pub(crate) struct Column<'a, T> {
+    head: &'static str,
+    cell: Box<dyn Fn(&T) -> Cell + 'a>,
+}
+
+impl<'a, T> Column<'a, T> {
+    pub(crate) fn new<C: Into<Cell>>(head: &'static str, cell: impl Fn(&T) -> C + 'a) -> Self {
+        Self { head, cell: Box::new(move |item| cell(item).into()) }
+    }
+
+    /// A bar of a length between 0 and 1; in tables alone.
+    pub(crate) fn bar(part: impl Fn(&T) -> f64 + 'a) -> Self {
+        Self { head: "", cell: Box::new(move |item| Cell::Bar(part(item))) }
+    }
+}
+
+/// What stands in one place of a table.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Cell {
+    Text(String),
+    /// As it stands in CSV too; to the right in tables.
+    Number(String),
+    /// Part of the longest bar.
+    Bar(f64),
+    /// `-` in tables, nothing in CSV.
+    Absent,
+}
+
+impl From<String> for Cell {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<&str> for Cell {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<f64> for Cell {
+    fn from(number: f64) -> Self {
+        Self::Number(number.to_string())
+    }
+}
+
+impl From<i64> for Cell {
+    fn from(number: i64) -> Self {
+        Self::Number(number.to_string())
+    }
+}
+
+impl From<u64> for Cell {
+    fn from(number: u64) -> Self {
+        Self::Number(number.to_string())
+    }
+}
+
+impl<C: Into<Cell>> From<Option<C>> for Cell {
+    fn from(value: Option<C>) -> Self {
+        value.map_or(Self::Absent, Into::into)
+    }
+}
+
+impl Cell {
+    /// What a terminal may show, without what would move its cursor.
+    fn shown(self) -> Self {
+        match self {
+            Self::Text(text) => Self::Text(visible(&text)),
+            Self::Absent => Self::Text("-".to_owned()),
+            cell => cell,
+        }
+    }
+
+    fn text(&self) -> String {
+        match self {
+            Self::Text(text) | Self::Number(text) => text.clone(),
+            Self::Bar(part) => bar(*part),
+            Self::Absent => String::new(),
+        }
+    }
+}
+
+/// A bar for a part of the longest one, true to an eighth of a cell. What is not nothing shows.
+fn bar(part: f64) -> String {
+    // At most some hundreds, and a part that is no number is none.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "between 0 and 192"
+    )]
+    let eighths = (part.clamp(0.0, 1.0) * (BAR_CELLS * 8) as f64).ceil() as usize;
+    let mut bar = "█".repeat(eighths / 8);
+    bar.extend(
+        [None, Some('▏'), Some('▎'), Some('▍'), Some('▌'), Some('▋'), Some('▊'), Some('▉')]
+            [eighths % 8],
+    );
+    bar
+}
+
+/// Prints lines to standard output, coloured only on a terminal. Who stops reading early, as
+/// `head` does, has read enough.
 pub(crate) fn print(text: &str) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+    let mut out = anstream::stdout().lock();
+    written(writeln!(out, "{text}").and_then(|()| out.flush()))
+}
+
+fn written(result: std::io::Result<()>) -> anyhow::Result<()> {
+    match result {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             Err(error).context("cannot write to standard output")
         }
@@ -18,7 +166,26 @@ pub(crate) fn print(text: &str) -> anyhow::Result<()> {
 
 /// Prints a value as JSON.
 pub(crate) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
-    print(&serde_json::to_string_pretty(value)?)
+    let text = serde_json::to_string_pretty(value)?;
+    // As it is: whatever looks like a colour is a value's.
+    let mut out = std::io::stdout().lock();
+    written(writeln!(out, "{text}").and_then(|()| out.flush()))
+}
+
+fn print_csv<T>(
+    columns: &[Column<'_, T>],
+    rows: impl Iterator<Item = Vec<Cell>>,
+) -> anyhow::Result<()> {
+    let mut csv = csv::Writer::from_writer(Vec::new());
+    let is_shown = |column: &&Column<'_, T>| !column.head.is_empty();
+    let heads = columns.iter().filter(is_shown);
+    csv.write_record(heads.map(|column| column.head.to_lowercase().replace(' ', "_")))?;
+    for row in rows {
+        csv.write_record(row.iter().filter(|cell| !matches!(cell, Cell::Bar(_))).map(Cell::text))?;
+    }
+    let mut out = std::io::stdout().lock();
+    let bytes = csv.into_inner().context("cannot write CSV")?;
+    written(out.write_all(&bytes).and_then(|()| out.flush()))
 }
 
 /// Prints rows below their heads, in columns.
@@ -26,22 +193,50 @@ pub(crate) fn print_table<const N: usize>(
     heads: [&str; N],
     rows: impl IntoIterator<Item = [String; N]>,
 ) -> anyhow::Result<()> {
-    print(&table(heads, rows))
+    let rows = rows.into_iter().map(|row| row.map(Cell::Text).into());
+    print(&table(heads.map(str::to_owned).into(), rows))
 }
 
-fn table<const N: usize>(heads: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
-    let mut lines = vec![heads.map(str::to_owned)];
-    lines.extend(rows.into_iter().map(|row| row.map(|cell| visible(&cell))));
-    let width = |column: usize| {
-        let cells = lines.iter().filter_map(|line| line.get(column));
-        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+fn table(heads: Vec<String>, rows: impl Iterator<Item = Vec<Cell>>) -> String {
+    let rows: Vec<Vec<Cell>> = rows.map(|row| row.into_iter().map(Cell::shown).collect()).collect();
+    let chars = |text: &str| text.chars().count();
+    let is_number =
+        |column: usize| rows.iter().any(|row| matches!(row.get(column), Some(Cell::Number(_))));
+    let columns: Vec<(usize, bool)> = heads
+        .iter()
+        .enumerate()
+        .map(|(column, head)| {
+            let cells = rows.iter().filter_map(|row| row.get(column));
+            let widest = cells.map(|cell| chars(&cell.text())).max().unwrap_or(0);
+            (widest.max(chars(head)), is_number(column))
+        })
+        .collect();
+    let line = |cells: Vec<(String, Style)>| {
+        let last = cells.iter().rposition(|(text, _)| !text.is_empty()).map_or(0, |last| last + 1);
+        let mut line = String::new();
+        for (index, ((text, style), &(width, is_number))) in
+            cells.iter().zip(&columns).take(last).enumerate()
+        {
+            let room = " ".repeat(width - chars(text));
+            if index > 0 {
+                line.push_str("  ");
+            }
+            if is_number {
+                line.push_str(&room);
+            }
+            line.push_str(&format!("{style}{text}{style:#}"));
+            if !is_number && index + 1 < last {
+                line.push_str(&room);
+            }
+        }
+        line
     };
-    let widths: Vec<usize> = (0..N).map(width).collect();
-    let line = |cells: &[String; N]| {
-        let padded = cells.iter().zip(&widths).map(|(cell, &width)| format!("{cell:width$}"));
-        padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    };
-    lines.iter().map(line).collect::<Vec<_>>().join("\n")
+    let mut lines = vec![line(heads.into_iter().map(|head| (head, HEAD)).collect())];
+    lines.extend(rows.iter().map(|row| {
+        let style = |cell: &Cell| if matches!(cell, Cell::Bar(_)) { BAR } else { Style::new() };
+        line(row.iter().map(|cell| (cell.text(), style(cell))).collect())
+    }));
+    lines.join("\n")
 }
 
 /// Bytes as people read them, in units of 1000.
@@ -82,10 +277,27 @@ pub(crate) fn visible(text: &str) -> String {
 mod tests {
     use super::*;
 
+    #[track_caller]
+    fn check(heads: &[&str], rows: &[&[Cell]], expected: &str) {
+        let heads = heads.iter().map(|&head| head.to_owned()).collect();
+        let table = table(heads, rows.iter().map(|row| row.to_vec()));
+        assert_eq!(anstream::adapter::strip_str(&table).to_string(), expected);
+    }
+
     #[test]
     fn columns_are_as_wide_as_their_widest_cell() {
-        let rows = [["é".to_owned(), "b".to_owned()], ["long".to_owned(), String::new()]];
-        assert_eq!(table(["A", "B"], rows), "A     B\né     b\nlong");
+        let rows: [&[Cell]; 2] = [&["é".into(), "b".into()], &["long".into(), "".into()]];
+        check(&["A", "B"], &rows, "A     B\né     b\nlong");
+    }
+
+    #[test]
+    fn numbers_stand_to_the_right_and_bars_beside_them() {
+        let rows: [&[Cell]; 3] = [
+            &[2.5.into(), Cell::Bar(1.0)],
+            &[100.0.into(), Cell::Bar(0.0)],
+            &[Cell::Absent, Cell::Bar(0.01)],
+        ];
+        check(&["N", ""], &rows, &format!("  N\n2.5  {}\n100\n  -  ▎", "█".repeat(BAR_CELLS)));
     }
 
     #[test]
@@ -96,7 +308,6 @@ mod tests {
 
     #[test]
     fn a_cell_cannot_take_the_terminal_over() {
-        let rows = [["\u{1b}[2Jx\n\u{202e}y".to_owned()]];
-        assert_eq!(table(["A"], rows), "A\n\\u{1b}[2Jx\\u{a}\\u{202e}y");
+        check(&["A"], &[&["\u{1b}[2Jx\n\u{202e}y".into()]], "A\n\\u{1b}[2Jx\\u{a}\\u{202e}y");
     }
 }

@@ -1,9 +1,9 @@
 //! `floe organizations`.
 
-use floe_client::{Organization, OrganizationCreate, OrganizationsList};
+use floe_client::{Organization, OrganizationCreate, OrganizationUpdate, OrganizationsList};
 
-use crate::connection::Connection;
-use crate::output::{print_json, print_table};
+use crate::connection::{Connection, every, organization_id};
+use crate::output::{Column, Output};
 
 /// Make and list the organizations of a running server. It takes the root token.
 #[derive(Debug, clap::Subcommand)]
@@ -15,17 +15,36 @@ pub(crate) enum Organizations {
         /// What people call it [default: the slug]
         #[arg(long)]
         name: Option<String>,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        output: Output,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Show an organization.
+    Get {
+        /// Its slug or id
+        organization: String,
+        #[command(flatten)]
+        output: Output,
         #[command(flatten)]
         connection: Connection,
     },
     /// List all organizations, oldest first.
     List {
-        /// Print JSON
+        #[command(flatten)]
+        output: Output,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Change what people call an organization.
+    Update {
+        /// Its slug or id
+        organization: String,
+        /// What people are to call it
         #[arg(long)]
-        json: bool,
+        name: String,
+        #[command(flatten)]
+        output: Output,
         #[command(flatten)]
         connection: Connection,
     },
@@ -34,36 +53,49 @@ pub(crate) enum Organizations {
 impl Organizations {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         match self {
-            Self::Create { slug, name, json, connection } => {
+            Self::Create { slug, name, output, connection } => {
                 let organization =
                     OrganizationCreate::new(name.unwrap_or_else(|| slug.clone()), slug);
                 let made = connection
                     .run(async |client| Ok(client.organizations().create(&organization).await?))?;
-                if json { print_json(&made) } else { print(&[made]) }
+                show(output, &made)
             }
-            Self::List { json, connection } => {
-                let all = connection.run(async |client| {
-                    let mut all = Vec::new();
-                    for page in 1.. {
-                        let query = OrganizationsList::new().page(page);
-                        let found = client.organizations().list(&query).await?;
-                        all.extend(found.items);
-                        if page >= found.pagination.max_page {
-                            break;
-                        }
-                    }
-                    Ok(all)
+            Self::Get { organization, output, connection } => {
+                let found = connection.run(async |client| {
+                    let id = organization_id(client, &organization).await?;
+                    Ok(client.organizations().get(id).await?)
                 })?;
-                if json { print_json(&all) } else { print(&all) }
+                show(output, &found)
+            }
+            Self::List { output, connection } => {
+                let all = connection.run(async |client| {
+                    let list = OrganizationsList::new();
+                    every(async |page| client.organizations().list(&list.clone().page(page)).await)
+                        .await
+                })?;
+                output.print(&all, &all, &columns())
+            }
+            Self::Update { organization, name, output, connection } => {
+                let update = OrganizationUpdate::new().name(name);
+                let updated = connection.run(async |client| {
+                    let id = organization_id(client, &organization).await?;
+                    Ok(client.organizations().update(id, &update).await?)
+                })?;
+                show(output, &updated)
             }
         }
     }
 }
 
-fn print(organizations: &[Organization]) -> anyhow::Result<()> {
-    let row = |organization: &Organization| {
-        let Organization { id, slug, name, created_at, .. } = organization;
-        [id.to_string(), slug.clone(), name.clone(), created_at.to_string()]
-    };
-    print_table(["ID", "SLUG", "NAME", "CREATED"], organizations.iter().map(row))
+fn columns() -> [Column<'static, Organization>; 4] {
+    [
+        Column::new("ID", |organization: &Organization| organization.id.to_string()),
+        Column::new("SLUG", |organization: &Organization| organization.slug.clone()),
+        Column::new("NAME", |organization: &Organization| organization.name.clone()),
+        Column::new("CREATED", |organization: &Organization| organization.created_at.to_string()),
+    ]
+}
+
+fn show(output: Output, organization: &Organization) -> anyhow::Result<()> {
+    output.print(organization, std::slice::from_ref(organization), &columns())
 }

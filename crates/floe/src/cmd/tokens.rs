@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use anyhow::anyhow;
 use clap::builder::PossibleValuesParser;
-use floe_client::{AccessToken, Error, Timestamp, TokenCreate, TokensList, Uuid};
+use floe_client::{AccessToken, Error, Timestamp, TokenCreate, TokenUpdate, TokensList, Uuid};
 use floe_core::Scope;
 
-use crate::connection::{Connection, organization_id};
-use crate::output::{print, print_json, print_table};
+use crate::connection::{Connection, Failure, every, organization_id};
+use crate::output::{Column, Output, print, print_json};
 
 /// Make, list and revoke organizations' access tokens on a running server.
 #[derive(Debug, clap::Subcommand)]
@@ -38,9 +37,23 @@ pub(crate) enum Tokens {
         /// Only this organization's
         #[arg(long, value_name = "SLUG_OR_ID")]
         organization: Option<String>,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        output: Output,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Change what a token is for, or may do.
+    Update {
+        /// The token's id, as `floe tokens list` shows it
+        id: Uuid,
+        /// What it is for
+        #[arg(long, value_name = "TEXT", required_unless_present = "scopes")]
+        comment: Option<String>,
+        /// What it may do, in place of what it may now; may repeat
+        #[arg(long = "scope", value_name = "SCOPE", value_parser = scope_names())]
+        scopes: Vec<String>,
+        #[command(flatten)]
+        output: Output,
         #[command(flatten)]
         connection: Connection,
     },
@@ -104,29 +117,35 @@ impl Tokens {
                 );
                 Ok(())
             }
-            Self::List { organization, json, connection } => {
+            Self::List { organization, output, connection } => {
                 let all = connection.run(async |client| {
-                    let mut query = TokensList::new();
+                    let mut list = TokensList::new();
                     if let Some(organization) = organization {
-                        query = query.organization(organization_id(client, &organization).await?);
+                        list = list.organization(organization_id(client, &organization).await?);
                     }
-                    let mut all = Vec::new();
-                    for page in 1.. {
-                        let found = client.tokens().list(&query.clone().page(page)).await?;
-                        all.extend(found.items);
-                        if page >= found.pagination.max_page {
-                            break;
-                        }
-                    }
-                    Ok(all)
+                    every(async |page| client.tokens().list(&list.clone().page(page)).await).await
                 })?;
-                if json { print_json(&all) } else { print_tokens(&all) }
+                output.print(&all, &all, &columns())
+            }
+            Self::Update { id, comment, scopes, output, connection } => {
+                let mut update = TokenUpdate::new();
+                if let Some(comment) = comment {
+                    update = update.comment(comment);
+                }
+                if !scopes.is_empty() {
+                    update = update.scopes(scopes);
+                }
+                let token = connection.run(async |client| {
+                    match client.tokens().update(id, &update).await {
+                        Err(Error::NotFound { .. }) => Err(not_there(id)),
+                        updated => Ok(updated?),
+                    }
+                })?;
+                output.print(&token, std::slice::from_ref(&token), &columns())
             }
             Self::Revoke { id, connection } => {
                 connection.run(async |client| match client.tokens().revoke(id).await {
-                    Err(Error::NotFound { .. }) => {
-                        Err(anyhow!("there is no token {id}, or not one for you to revoke").into())
-                    }
+                    Err(Error::NotFound { .. }) => Err(not_there(id)),
                     revoked => Ok(revoked?),
                 })?;
                 print(&format!("Revoked token {id}."))
@@ -135,26 +154,26 @@ impl Tokens {
     }
 }
 
-fn print_tokens(tokens: &[AccessToken]) -> anyhow::Result<()> {
-    let row = |token: &AccessToken| {
-        let or_never =
-            |at: Option<Timestamp>| at.map_or_else(|| "never".to_owned(), |at| at.to_string());
-        let scopes = if Scope::ALL.iter().all(|(name, _)| token.scopes.iter().any(|s| s == name)) {
-            "every scope".to_owned()
-        } else {
+fn not_there(id: Uuid) -> Failure {
+    Failure::NotThere(format!("there is no token {id}, or not one for you to change"))
+}
+
+fn columns() -> [Column<'static, AccessToken>; 6] {
+    let never = |at: Option<Timestamp>| at.map_or("never".to_owned(), |at| at.to_string());
+    [
+        Column::new("ID", |token: &AccessToken| token.id.to_string()),
+        Column::new("ORGANIZATION", |token: &AccessToken| token.organization_id.to_string()),
+        Column::new("COMMENT", |token: &AccessToken| token.comment.clone()),
+        Column::new("LAST USED", move |token: &AccessToken| never(token.last_used_at)),
+        Column::new("EXPIRES", move |token: &AccessToken| never(token.expires_at)),
+        Column::new("SCOPES", |token: &AccessToken| {
+            let has = |name: &str| token.scopes.iter().any(|scope| scope == name);
+            if Scope::ALL.iter().all(|(name, _)| has(name)) {
+                return "every scope".to_owned();
+            }
             token.scopes.join(" ")
-        };
-        [
-            token.id.to_string(),
-            token.organization_id.to_string(),
-            token.comment.clone(),
-            or_never(token.last_used_at),
-            or_never(token.expires_at),
-            scopes,
-        ]
-    };
-    let heads = ["ID", "ORGANIZATION", "COMMENT", "LAST USED", "EXPIRES", "SCOPES"];
-    print_table(heads, tokens.iter().map(row))
+        }),
+    ]
 }
 
 #[cfg(test)]

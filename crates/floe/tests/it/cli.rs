@@ -14,7 +14,7 @@ use crate::harness::{self, ROOT_TOKEN};
 const WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// `floe` with arguments, and nothing of the environment that it heeds.
-fn floe(arguments: &[&str]) -> Command {
+pub(crate) fn floe(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_floe"));
     command.args(arguments).stdin(Stdio::null());
     for (name, _) in std::env::vars_os() {
@@ -27,44 +27,49 @@ fn floe(arguments: &[&str]) -> Command {
 
 /// What a command printed, and how it ended.
 #[derive(Debug)]
-struct Ended {
-    out: String,
-    err: String,
-    code: Option<i32>,
+pub(crate) struct Ended {
+    pub(crate) out: String,
+    pub(crate) err: String,
+    pub(crate) code: Option<i32>,
 }
 
-fn end(command: &mut Command) -> Ended {
-    let output = command.output().unwrap();
-    Ended {
-        out: String::from_utf8(output.stdout).unwrap(),
-        err: String::from_utf8(output.stderr).unwrap(),
-        code: output.status.code(),
+pub(crate) fn end(command: &mut Command) -> Ended {
+    Ended::from(command.output().unwrap())
+}
+
+impl From<std::process::Output> for Ended {
+    fn from(output: std::process::Output) -> Self {
+        Self {
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+            code: output.status.code(),
+        }
     }
 }
 
 impl Ended {
     /// Standard output of a success.
     #[track_caller]
-    fn ok(self) -> String {
+    pub(crate) fn ok(self) -> String {
         assert_eq!(self.code, Some(0), "{self:?}");
         self.out
     }
 
     #[track_caller]
-    fn json(self) -> Value {
+    pub(crate) fn json(self) -> Value {
         serde_json::from_str(&self.ok()).unwrap()
     }
 
     /// It failed with this on standard error, and nothing on standard output.
     #[track_caller]
-    fn fails(&self, code: i32, message: &str) {
+    pub(crate) fn fails(&self, code: i32, message: &str) {
         assert_eq!((self.code, self.out.as_str()), (Some(code), ""), "{self:?}");
         assert!(self.err.contains(message), "{message} is not in {}", self.err);
     }
 }
 
 /// A command against a server, with a token.
-fn call(address: &str, token: &str, arguments: &[&str]) -> Ended {
+pub(crate) fn call(address: &str, token: &str, arguments: &[&str]) -> Ended {
     let url = format!("http://{address}");
     end(floe(arguments).env("FLOE_URL", url).env("FLOE_TOKEN", token))
 }
@@ -149,24 +154,61 @@ fn help(name: &str, arguments: &[&str]) {
 #[test]
 fn help_says_what_there_is() {
     help("help", &["--help"]);
-    help("help_serve", &["serve", "--help"]);
-    help("help_root_token_rotate", &["root-token", "rotate", "--help"]);
-    help("help_organizations", &["organizations", "--help"]);
-    help("help_organizations_create", &["organizations", "create", "--help"]);
-    help("help_organizations_list", &["organizations", "list", "--help"]);
-    help("help_backup", &["backup", "--help"]);
-    help("help_restore", &["restore", "--help"]);
-    help("help_verify", &["verify", "--help"]);
-    help("help_stats", &["stats", "--help"]);
-    help("help_tokens", &["tokens", "--help"]);
-    help("help_tokens_create", &["tokens", "create", "--help"]);
-    help("help_tokens_list", &["tokens", "list", "--help"]);
-    help("help_tokens_revoke", &["tokens", "revoke", "--help"]);
+    let commands = [
+        "serve",
+        "meters",
+        "meters create",
+        "meters get",
+        "meters list",
+        "meters quantities",
+        "meters update",
+        "meters archive",
+        "meters unarchive",
+        "events",
+        "events ingest",
+        "events list",
+        "events get",
+        "events names",
+        "customers",
+        "customers create",
+        "customers get",
+        "customers state",
+        "customers list",
+        "customers update",
+        "customers delete",
+        "customer-meters",
+        "customer-meters list",
+        "customer-meters credit",
+        "customer-meters reset",
+        "organizations",
+        "organizations create",
+        "organizations get",
+        "organizations list",
+        "organizations update",
+        "tokens",
+        "tokens create",
+        "tokens list",
+        "tokens update",
+        "tokens revoke",
+        "root-token",
+        "root-token rotate",
+        "backup",
+        "restore",
+        "verify",
+        "stats",
+        "completions",
+        "man",
+    ];
+    for command in commands {
+        let mut arguments: Vec<&str> = command.split(' ').collect();
+        arguments.push("--help");
+        help(&format!("help_{}", command.replace([' ', '-'], "_")), &arguments);
+    }
 }
 
 #[test]
 fn help_shows_no_secret_of_the_environment() {
-    for arguments in [["serve", "--help"], ["tokens", "list"], ["organizations", "list"]] {
+    for arguments in [["serve", "--help"], ["tokens", "list"], ["meters", "quantities"]] {
         let mut command = floe(&arguments);
         command.arg("--help").env("FLOE_TOKEN", "a-secret").env("FLOE_ROOT_TOKEN", "a-secret");
         assert!(!end(&mut command).ok().contains("a-secret"));
@@ -205,7 +247,7 @@ fn a_token_is_made_listed_used_and_revoked() {
     let id = token["id"].as_str().unwrap();
     assert_eq!(root(&["tokens", "revoke", id]).ok(), format!("Revoked token {id}.\n"));
     call(&address, secret, &["tokens", "list"]).fails(1, "the server does not know this token");
-    root(&["tokens", "revoke", id]).fails(1, &format!("there is no token {id}"));
+    root(&["tokens", "revoke", id]).fails(4, &format!("there is no token {id}"));
 }
 
 #[test]
@@ -253,15 +295,15 @@ fn errors_say_what_to_do() {
     drop(listener);
     let down = format!("no server answers at http://{nowhere} (");
     let ended = call(&nowhere, "t", &list);
-    ended.fails(1, &down);
-    ended.fails(1, "; start it with `floe serve`, or say where it is with --url or FLOE_URL");
+    ended.fails(5, &down);
+    ended.fails(5, "; start it with `floe serve`, or say where it is with --url or FLOE_URL");
     end(&mut floe(&list)).fails(1, "no token: give one with --token or FLOE_TOKEN");
     end(floe(&list).args(["--url", "localhost", "--token", "t"]))
         .fails(1, "no address of a server");
     let create = ["tokens", "create", "--comment", "x"];
     root(&create).fails(1, "the root token is of no organization: name one with --organization");
     let nobody = [&create[..], &["--organization", "no-such-slug"]].concat();
-    root(&nobody).fails(1, "there is no organization `no-such-slug`");
+    root(&nobody).fails(4, "there is no organization `no-such-slug`");
     root(&[&create[..], &["--scope", "meters:eat"]].concat()).fails(2, "[possible values: ");
     root(&[&create[..], &["--expires-in", "soon"]].concat()).fails(2, "such as 90d");
     root(&["tokens", "create"]).fails(2, "--comment <TEXT>");

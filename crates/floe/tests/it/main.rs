@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod cli;
+mod cli_api;
 mod conformance;
 mod customer_meters;
 mod customers;
