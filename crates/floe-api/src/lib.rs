@@ -5,6 +5,7 @@
 
 pub mod customer;
 pub mod customer_meter;
+pub mod customer_quantity;
 pub mod errors;
 pub mod event;
 pub mod event_type;
@@ -26,6 +27,7 @@ pub mod token;
 mod wire;
 pub use customer::Customer;
 pub use customer_meter::CustomerMeter;
+pub use customer_quantity::CustomerQuantity;
 pub use organization::Organization;
 pub use page::Page;
 pub use token::AccessToken;

@@ -41,10 +41,7 @@ impl QuantitiesParams {
         let before = errors.len();
         let start = query.required("start_timestamp", errors, start);
         let end = query.required("end_timestamp", errors, scalar::aware_datetime);
-        let interval = query.required("interval", errors, |json, loc, errors| {
-            let options = Interval::ALL.map(|interval| (interval.as_str(), interval));
-            scalar::enum_value(json, loc, errors, &options)
-        });
+        let interval = query.required("interval", errors, interval);
         let timezone = query.optional("timezone", errors, timezone);
         let customer_ids = customer_ids(query, errors);
         let customer_aggregation =
@@ -70,32 +67,48 @@ impl QuantitiesParams {
     /// (semantics section 8): days between the two calendar dates, each as it was written.
     #[must_use]
     pub fn span_error(&self) -> Option<ValidationFailure> {
-        let days_max = match self.interval {
-            Interval::Hour => 7,
-            Interval::Day => 366,
-            Interval::Week => 371,
-            Interval::Month => 1460,
-            Interval::Year => 3650,
-        };
-        let days = self.end.civil_date_days() - self.start.civil_date_days();
-        if self.end.timestamp() >= self.start.timestamp() && days <= days_max {
-            return None;
-        }
-        let violation = Violation::plain(
-            "value_error",
-            "The interval is too small for the given date range. \
-             Use a larger interval or reduce the date range.",
-        );
-        let input = Json::Array(vec![
-            Json::Str(self.start.isoformat().into()),
-            Json::Str(self.end.isoformat().into()),
-            Json::Str(self.interval.as_str().into()),
-        ]);
-        Some(ValidationFailure::business(&Loc::QUERY, violation, &input))
+        span_error(&self.start, &self.end, self.interval)
     }
 }
 
-fn start(json: &Json<'_>, loc: &Loc<'_>, errors: &mut Errors) -> Option<AwareDateTime> {
+/// See [`QuantitiesParams::span_error`].
+pub(crate) fn span_error(
+    start: &AwareDateTime,
+    end: &AwareDateTime,
+    interval: Interval,
+) -> Option<ValidationFailure> {
+    let days_max = match interval {
+        Interval::Hour => 7,
+        Interval::Day => 366,
+        Interval::Week => 371,
+        Interval::Month => 1460,
+        Interval::Year => 3650,
+    };
+    let days = end.civil_date_days() - start.civil_date_days();
+    if end.timestamp() >= start.timestamp() && days <= days_max {
+        return None;
+    }
+    let violation = Violation::plain(
+        "value_error",
+        "The interval is too small for the given date range. \
+         Use a larger interval or reduce the date range.",
+    );
+    let input = Json::Array(vec![
+        Json::Str(start.isoformat().into()),
+        Json::Str(end.isoformat().into()),
+        Json::Str(interval.as_str().into()),
+    ]);
+    Some(ValidationFailure::business(&Loc::QUERY, violation, &input))
+}
+
+/// The parameter `interval`.
+pub(crate) fn interval(json: &Json<'_>, loc: &Loc<'_>, errors: &mut Errors) -> Option<Interval> {
+    let options = Interval::ALL.map(|interval| (interval.as_str(), interval));
+    scalar::enum_value(json, loc, errors, &options)
+}
+
+/// The parameter `start_timestamp`.
+pub(crate) fn start(json: &Json<'_>, loc: &Loc<'_>, errors: &mut Errors) -> Option<AwareDateTime> {
     let start = scalar::aware_datetime(json, loc, errors)?;
     let earliest = Timestamp::from_micros(QUANTITIES_START_MIN_MICROS)?;
     if start.timestamp() < earliest {
@@ -105,7 +118,8 @@ fn start(json: &Json<'_>, loc: &Loc<'_>, errors: &mut Errors) -> Option<AwareDat
     Some(start)
 }
 
-fn timezone(json: &Json<'_>, loc: &Loc<'_>, errors: &mut Errors) -> Option<TimeZone> {
+/// The parameter `timezone`.
+pub(crate) fn timezone(json: &Json<'_>, loc: &Loc<'_>, errors: &mut Errors) -> Option<TimeZone> {
     let name = scalar::sized_string(json, loc, errors, 1, usize::MAX)?;
     let zone = TimeZone::named(name);
     if zone.is_none() {

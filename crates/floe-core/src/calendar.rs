@@ -165,6 +165,18 @@ impl Series {
         Self { points, bucket_of_point, edges, slots }
     }
 
+    /// One point at `start`, whose bucket is from there to just before `end`, whatever the calendar
+    /// says. It is empty if `end` is not after `start`.
+    #[must_use]
+    pub fn between(start: Timestamp, end: Timestamp) -> Self {
+        let (edges, slots) = if end > start {
+            (vec![start.micros(), end.micros()], vec![Some(0), None])
+        } else {
+            (Vec::new(), Vec::new())
+        };
+        Self { points: vec![start], bucket_of_point: vec![0], edges, slots }
+    }
+
     /// The instants the answer lists, strictly ascending from `start`; never empty.
     #[must_use]
     pub fn points(&self) -> &[Timestamp] {

@@ -8,6 +8,7 @@ mod aggregation;
 mod calendar;
 mod customer;
 mod customer_meter;
+mod customer_quantity;
 mod evaluate;
 mod event;
 mod filter;
@@ -24,7 +25,8 @@ pub use aggregation::{Accumulator, Aggregation, AggregationFunction, Mantissa, M
 pub use calendar::{Interval, Series, TimeZone, bucket_start};
 pub use customer::{CustomerDirectory, CustomerKey, CustomerSelection};
 pub use customer_meter::{Credit, CustomerMeterUnits, carried_over};
-pub use evaluate::evaluate;
+pub use customer_quantity::{CustomerQuantitiesQuery, CustomerQuantity};
+pub use evaluate::{evaluate, evaluate_customers};
 pub use event::{
     CustomerRef, EventFields, EventSource, METER_CREDITED, METER_RESET, NewEvent,
     is_credit_or_reset,

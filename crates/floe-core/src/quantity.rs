@@ -7,6 +7,7 @@ use rustc_hash::FxHashSet;
 use crate::aggregation::{Accumulator, Aggregation, AggregationFunction, Measure};
 use crate::calendar::{Interval, Series, TimeZone};
 use crate::customer::{CustomerKey, CustomerSelection};
+use crate::customer_quantity::CustomerQuantity;
 use crate::filter::Filter;
 use crate::number::Exact;
 use crate::timestamp::Timestamp;
@@ -104,12 +105,53 @@ enum Cells {
     PerCustomer {
         /// By slot: what customers have who may have more.
         open: Vec<CustomerCells>,
-        /// By bucket: the function over the customers of whom everything is known.
-        closed: Vec<Option<Accumulator>>,
+        /// What is kept of the customers of whom everything is known.
+        closed: Closed,
+    },
+}
+
+/// What is kept of customers of whom everything is known.
+#[derive(Debug, Clone)]
+enum Closed {
+    /// A function over them.
+    Over {
+        /// By bucket.
+        buckets: Vec<Option<Accumulator>>,
         over_customers: AggregationFunction,
-        /// What the closed customers have in all buckets, where the total needs it.
+        /// What they have in all buckets, where the total needs it.
         whole: Cell,
     },
+    /// The total of each.
+    Each {
+        /// By bucket.
+        point_counts: Vec<u32>,
+        totals: Vec<CustomerQuantity>,
+    },
+}
+
+impl Closed {
+    /// Adds a customer of whom everything is known: in each bucket where it has an event.
+    fn add(&mut self, customer: &CustomerKey, cells: &CustomerCells) {
+        match self {
+            Self::Over { buckets, over_customers, whole } => {
+                for (bucket, cell) in &cells.cells {
+                    buckets[*bucket]
+                        .get_or_insert_with(|| Accumulator::new(*over_customers))
+                        .add_exact(&cell.finish());
+                    if is_total_of_events(cells.function) {
+                        whole.merge_cell(cell);
+                    }
+                }
+            }
+            Self::Each { point_counts, totals } => {
+                // Who has no event in a bucket has nothing to be told.
+                if !cells.is_empty() {
+                    let quantity = cells.total(point_counts).to_f64();
+                    totals.push(CustomerQuantity { customer: customer.clone(), quantity });
+                }
+            }
+        }
+    }
 }
 
 /// What one bucket holds, of one customer or of all.
@@ -223,6 +265,25 @@ impl CustomerCells {
         self.cells.clear();
         self.last = 0;
     }
+
+    /// The total over the points of a series, so many of which show each bucket.
+    fn total(&self, point_counts: &[u32]) -> Exact {
+        if is_total_of_events(self.function) {
+            let mut whole = Cell::new(self.function);
+            self.cells.iter().for_each(|(_, cell)| whole.merge_cell(cell));
+            return whole.finish();
+        }
+        let of_buckets: Vec<(Exact, u32)> = self
+            .cells
+            .iter()
+            .map(|(bucket, cell)| (cell.finish(), point_counts.get(*bucket).copied().unwrap_or(0)))
+            .collect();
+        let of_points: Vec<Option<&Exact>> = of_buckets
+            .iter()
+            .flat_map(|(value, points)| std::iter::repeat_n(Some(value), *points as usize))
+            .collect();
+        total(self.function, &of_points)
+    }
 }
 
 /// A customer in one [`QuantityAccumulator`].
@@ -244,11 +305,29 @@ impl QuantityAccumulator {
             None => Cells::Together(vec![None; bucket_count]),
             Some(over_customers) => Cells::PerCustomer {
                 open: Vec::new(),
-                closed: vec![None; bucket_count],
-                over_customers,
-                whole: Cell::new(function),
+                closed: Closed::Over {
+                    buckets: vec![None; bucket_count],
+                    over_customers,
+                    whole: Cell::new(function),
+                },
             },
         };
+        Self::with(function, cells)
+    }
+
+    /// An empty one that tells the total of each customer over a series: see
+    /// [`finish_each`](Self::finish_each).
+    #[must_use]
+    pub fn of_each_customer(function: AggregationFunction, series: &Series) -> Self {
+        let mut point_counts = vec![0; series.bucket_count()];
+        for point in 0..series.points().len() {
+            point_counts[series.bucket_of_point(point)] += 1;
+        }
+        let closed = Closed::Each { point_counts, totals: Vec::new() };
+        Self::with(function, Cells::PerCustomer { open: Vec::new(), closed })
+    }
+
+    fn with(function: AggregationFunction, cells: Cells) -> Self {
         let (customers, values, text) = (HashMap::new(), DistinctValues::default(), String::new());
         Self { function, cells, customers, values, text }
     }
@@ -326,12 +405,12 @@ impl QuantityAccumulator {
             if let Cells::PerCustomer { open, .. } = &mut self.cells {
                 open[slot.0].merge(cells);
             }
-        } else if let Cells::PerCustomer { open, closed, over_customers, whole } = &mut self.cells {
+        } else if let Cells::PerCustomer { open, closed } = &mut self.cells {
             if let Some(slot) = self.customers.get(&customer) {
                 cells.merge(&open[slot.0]);
                 open[slot.0] = CustomerCells { function: self.function, cells: vec![], last: 0 };
             }
-            close(cells, closed, *over_customers, whole, self.function);
+            closed.add(&customer, cells);
         }
         cells.clear();
     }
@@ -350,13 +429,19 @@ impl QuantityAccumulator {
                 });
                 (buckets, whole)
             }
-            Cells::PerCustomer { open, mut closed, over_customers, mut whole } => {
-                for cells in open {
-                    close(&cells, &mut closed, over_customers, &mut whole, function);
+            Cells::PerCustomer { open, mut closed } => {
+                for (customer, slot) in &self.customers {
+                    closed.add(customer, &open[slot.0]);
                 }
-                let buckets =
-                    closed.iter().map(|over| over.as_ref().map(Accumulator::finish)).collect();
-                (buckets, is_total_of_events(function).then(|| whole.finish()))
+                match closed {
+                    Closed::Over { buckets, whole, .. } => {
+                        let buckets = buckets.iter();
+                        let buckets = buckets.map(|over| over.as_ref().map(Accumulator::finish));
+                        let whole = is_total_of_events(function).then(|| whole.finish());
+                        (buckets.collect(), whole)
+                    }
+                    Closed::Each { point_counts, .. } => (vec![None; point_counts.len()], None),
+                }
             }
         };
         let values: Vec<Option<&Exact>> = (0..series.points().len())
@@ -374,24 +459,19 @@ impl QuantityAccumulator {
         let total = whole.unwrap_or_else(|| total(function, &values));
         MeterQuantities { quantities, total: total.to_f64() }
     }
-}
 
-/// Adds a customer of whom everything is known to the function over the customers, in each bucket
-/// where it has an event.
-fn close(
-    cells: &CustomerCells,
-    closed: &mut [Option<Accumulator>],
-    over_customers: AggregationFunction,
-    whole: &mut Cell,
-    function: AggregationFunction,
-) {
-    for (bucket, cell) in &cells.cells {
-        closed[*bucket]
-            .get_or_insert_with(|| Accumulator::new(over_customers))
-            .add_exact(&cell.finish());
-        if is_total_of_events(function) {
-            whole.merge_cell(cell);
+    /// The total of each customer with an event in a bucket, in the order of customers; none if
+    /// this was not made by [`of_each_customer`](Self::of_each_customer), whose
+    /// [`finish`](Self::finish) in turn has nothing in its buckets.
+    #[must_use]
+    pub fn finish_each(self) -> Vec<CustomerQuantity> {
+        let Cells::PerCustomer { open, mut closed } = self.cells else { return Vec::new() };
+        for (customer, slot) in &self.customers {
+            closed.add(customer, &open[slot.0]);
         }
+        let Closed::Each { mut totals, .. } = closed else { return Vec::new() };
+        totals.sort_unstable_by(|a, b| a.customer.cmp(&b.customer));
+        totals
     }
 }
 

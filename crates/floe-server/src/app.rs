@@ -27,8 +27,8 @@ use crate::backend::Backend;
 use crate::error::{ApiError, json_response};
 use crate::extract;
 use crate::routes::{
-    customer_meters, customers, event_types, events, meters, organizations, system, system_storage,
-    tokens,
+    customer_meters, customers, event_types, events, meter_customers, meters, organizations,
+    system, system_storage, tokens,
 };
 
 /// What handlers share.
@@ -56,6 +56,7 @@ pub(crate) fn router(app: App) -> Router {
     let meters = Router::new()
         .route("/v1/meters", get(meters::list_meters).post(meters::create_meter))
         .route("/v1/meters/{id}", get(meters::get_meter).patch(meters::update_meter))
+        .route("/v1/meters/{id}/customers", get(meter_customers::list_meter_customers))
         .route("/v1/meters/{id}/quantities", get(meters::get_meter_quantities));
     let events = Router::new()
         .route("/v1/events", get(events::list_events))

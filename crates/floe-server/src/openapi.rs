@@ -22,8 +22,8 @@ use uuid::Uuid;
 
 use crate::auth::Needs;
 use crate::routes::{
-    customer_meters, customers, event_types, events, meters, organizations, system, system_storage,
-    tokens,
+    customer_meters, customers, event_types, events, meter_customers, meters, organizations,
+    system, system_storage, tokens,
 };
 
 const INTRODUCTION: &str = "\
@@ -52,6 +52,7 @@ here; any other is answered with 404. Paths are served with and without a slash 
         meters::get_meter,
         meters::update_meter,
         meters::get_meter_quantities,
+        meter_customers::list_meter_customers,
         events::ingest_events,
         events::list_events,
         events::list_event_names,
@@ -542,7 +543,9 @@ mod tests {
         for (path, item) in json_document()["paths"].as_object().unwrap() {
             let answer = &item["get"]["responses"]["200"]["content"]["application/json"]["schema"];
             let is_list = answer["$ref"].as_str().is_some_and(|name| name.contains("/Page_"));
-            assert_eq!(path.ends_with('/'), is_list && path != "/v1/events/names", "{path}");
+            // Lists of what is no resource of its own.
+            let is_other = ["/v1/events/names", "/v1/meters/{id}/customers"].contains(&&**path);
+            assert_eq!(path.ends_with('/'), is_list && !is_other, "{path}");
         }
     }
 

@@ -7,14 +7,14 @@ use std::sync::Arc;
 
 /// What lists are sorted by: as the wire names it.
 pub use floe_api::{
-    customer::CustomerSort, meter::MeterSort, organization::OrganizationSort, query::Direction,
-    token::TokenSort,
+    customer::CustomerSort, customer_quantity::CustomerQuantitySort, meter::MeterSort,
+    organization::OrganizationSort, query::Direction, token::TokenSort,
 };
 use floe_core::{
     AccessTokenId, Address, Aggregation, Customer, CustomerId, CustomerKind, CustomerMeterId,
-    CustomerMeterUnits, CustomerRef, CustomerSelection, EventId, EventSource, EventTypeId, Filter,
-    Metadata, MetadataCondition, Meter, MeterId, MeterQuantities, MeterUnit, NewEvent,
-    Organization, OrganizationId, QuantityQuery, Scope, Timestamp,
+    CustomerMeterUnits, CustomerQuantitiesQuery, CustomerRef, CustomerSelection, EventId,
+    EventSource, EventTypeId, Filter, Metadata, MetadataCondition, Meter, MeterId, MeterQuantities,
+    MeterUnit, NewEvent, Organization, OrganizationId, QuantityQuery, Scope, Timestamp,
 };
 
 /// Why a backend did not do what it was asked to.
@@ -180,6 +180,20 @@ pub struct CustomerMeterRow {
     pub units: CustomerMeterUnits,
     /// When the newest matching user event, credit or reset was ingested.
     pub modified_at: Option<Timestamp>,
+}
+
+/// What a customer has on a meter over a period.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CustomerQuantityRow {
+    /// Whose events they are by id, or by the external id of a live customer.
+    pub customer_id: Option<CustomerId>,
+    /// The external id of a live customer who has one, or else, without `customer_id`, one that
+    /// nobody has.
+    pub external_customer_id: Option<String>,
+    /// The customer with the id, who may be deleted.
+    pub customer: Option<Arc<Customer>>,
+    /// See [`CustomerQuantitiesQuery`].
+    pub quantity: f64,
 }
 
 /// A credit to append.
@@ -428,6 +442,18 @@ pub trait EventStore: Sync {
         organization: OrganizationId,
         query: QuantityQuery,
     ) -> impl Future<Output = Result<MeterQuantities>> + Send;
+
+    /// A page of the customers of a meter who have an event that counts, with what each has. A text
+    /// leaves those in whose names or addresses it occurs, or whose external ids begin with it,
+    /// whatever the case.
+    fn customer_quantities(
+        &self,
+        organization: OrganizationId,
+        query: CustomerQuantitiesQuery,
+        text: Option<String>,
+        sorting: Sorting<CustomerQuantitySort>,
+        page: PageRequest,
+    ) -> impl Future<Output = Result<Page<CustomerQuantityRow>>> + Send;
 
     /// Whether any event, credit or reset counts on a meter.
     fn meter_has_events(&self, meter: Arc<Meter>) -> impl Future<Output = Result<bool>> + Send;

@@ -7,6 +7,7 @@ mod chunk;
 mod codec;
 mod committer;
 mod customer_meters;
+mod customer_quantities;
 mod dedup;
 mod derived;
 pub mod fs;
@@ -37,9 +38,9 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use floe_core::{
-    AccessTokenId, Customer, CustomerId, CustomerMeterId, CustomerRef, CustomerSelection, EventId,
-    EventTypeId, IdCipher, Meter, MeterId, MeterQuantities, NewEvent, Organization, OrganizationId,
-    QuantityQuery, Sequence, Timestamp,
+    AccessTokenId, Customer, CustomerId, CustomerMeterId, CustomerQuantitiesQuery, CustomerRef,
+    CustomerSelection, EventId, EventTypeId, IdCipher, Meter, MeterId, MeterQuantities, NewEvent,
+    Organization, OrganizationId, QuantityQuery, Sequence, Timestamp,
 };
 use sha2::{Digest as _, Sha256};
 use tokio::runtime::{Handle, RuntimeFlavor};
@@ -60,11 +61,11 @@ use self::segment_index::ParentHasher;
 use self::tail::{OrganizationTail, Sealed};
 use self::view::{BatchCache, SealedReader, SharedTail, View, read as read_tail, unreadable};
 use crate::port::{
-    AccessToken, Catalog, CustomerMeterRow, CustomerPatch, CustomerQuery, CustomerRefusal,
-    CustomerSort, Direction, EventAddress, EventLabel, EventQuery, EventRow, EventStore,
-    IngestReport, MeterPatch, MeterQuery, MeterSort, NameQuery, NameRow, NewCredit, NewCustomer,
-    NewMeter, OrganizationSort, Organizations, Page, PageRequest, Result, Sorting, StoreError,
-    TokenHash, TokenPatch, TokenSort,
+    AccessToken, Catalog, CustomerMeterRow, CustomerPatch, CustomerQuantityRow,
+    CustomerQuantitySort, CustomerQuery, CustomerRefusal, CustomerSort, Direction, EventAddress,
+    EventLabel, EventQuery, EventRow, EventStore, IngestReport, MeterPatch, MeterQuery, MeterSort,
+    NameQuery, NameRow, NewCredit, NewCustomer, NewMeter, OrganizationSort, Organizations, Page,
+    PageRequest, Result, Sorting, StoreError, TokenHash, TokenPatch, TokenSort,
 };
 use crate::sort::{SortKey, sorted_page};
 
@@ -732,6 +733,26 @@ impl EventStore for EmbeddedStore {
         self.blocking(move |store| {
             let directory = store.0.catalog.directory(organization);
             store.view(organization, |view| quantities::quantities(view, &query, &directory))
+        })
+        .await
+    }
+
+    async fn customer_quantities(
+        &self,
+        organization: OrganizationId,
+        query: CustomerQuantitiesQuery,
+        text: Option<String>,
+        sorting: Sorting<CustomerQuantitySort>,
+        page: PageRequest,
+    ) -> Result<Page<CustomerQuantityRow>> {
+        self.blocking(move |store| {
+            let catalog = &*store.0.catalog;
+            let directory = catalog.directory(organization);
+            let quantities = store.view(organization, |view| {
+                quantities::customer_quantities(view, &query, &directory)
+            })?;
+            let text = text.as_deref();
+            Ok(customer_quantities::page(catalog, organization, quantities, text, &sorting, page))
         })
         .await
     }

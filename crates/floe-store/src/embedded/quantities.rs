@@ -7,7 +7,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use floe_core::{
-    CustomerDirectory, CustomerKey, CustomerRef, CustomerSelection, CustomerSlot, EVERYBODY,
+    Aggregation, CustomerDirectory, CustomerKey, CustomerQuantitiesQuery, CustomerQuantity,
+    CustomerRef, CustomerSelection, CustomerSlot, EVERYBODY, Filter, MetadataCondition,
     MeterQuantities, QuantityAccumulator, QuantityQuery, Series,
 };
 
@@ -86,21 +87,69 @@ pub(super) fn quantities(
     directory: &impl CustomerDirectory,
 ) -> Result<MeterQuantities> {
     let series = query.series();
-    let new = || Answer::new(query, directory, &series);
-    let Some(view) = view else { return Ok(new().accumulator.finish(&series)) };
+    let question = Question {
+        filter: &query.filter,
+        aggregation: &query.aggregation,
+        metadata: &query.metadata,
+        customers: query.customers.as_ref(),
+    };
+    let (function, over) = (query.aggregation.function(), query.customer_aggregation);
+    let new = || QuantityAccumulator::new(function, over, series.bucket_count());
+    Ok(accumulate(view, question, &series, directory, new)?.finish(&series))
+}
+
+/// The quantity of each customer of a meter who has any event that counts, in the order of
+/// customers.
+pub(super) fn customer_quantities(
+    view: Option<View<'_>>,
+    query: &CustomerQuantitiesQuery,
+    directory: &impl CustomerDirectory,
+) -> Result<Vec<CustomerQuantity>> {
+    let series = query.series();
+    let question = Question {
+        filter: &query.filter,
+        aggregation: &query.aggregation,
+        metadata: &query.metadata,
+        customers: None,
+    };
+    let function = query.aggregation.function();
+    let new = || QuantityAccumulator::of_each_customer(function, &series);
+    Ok(accumulate(view, question, &series, directory, new)?.finish_each())
+}
+
+/// Which events a question is about, besides times.
+#[derive(Clone, Copy)]
+struct Question<'q> {
+    filter: &'q Filter,
+    aggregation: &'q Aggregation,
+    metadata: &'q [MetadataCondition],
+    customers: Option<&'q CustomerSelection>,
+}
+
+/// Adds all events that a question is about to what `new` makes.
+fn accumulate(
+    view: Option<View<'_>>,
+    question: Question<'_>,
+    series: &Series,
+    directory: &impl CustomerDirectory,
+    new: impl Fn() -> QuantityAccumulator,
+) -> Result<QuantityAccumulator> {
+    let Some(view) = view else { return Ok(new()) };
     // Conditions on metadata are beyond what a definition knows of.
-    let definition =
-        query.metadata.is_empty().then(|| Definition::new(&query.filter, &query.aggregation));
+    let definition = question
+        .metadata
+        .is_empty()
+        .then(|| Definition::new(question.filter, question.aggregation));
     let definition = definition.flatten();
     for tried in 1..=TRIES_MAX {
-        let mut answer = new();
+        let mut answer = Answer { question, directory, series, accumulator: new() };
         let way = match &definition {
-            Some(definition) if tried < TRIES_MAX => Way::of(definition, query, &series),
+            Some(definition) if tried < TRIES_MAX => Way::of(definition, &answer),
             _ => Way::Rows,
         };
         way.note(&view);
         match answer.add_all(&view, way) {
-            Ok(()) => return Ok(answer.accumulator.finish(&series)),
+            Ok(()) => return Ok(answer.accumulator),
             Err(Failure::Store(error)) => return Err(error),
             Err(Failure::Column(segment, error)) => {
                 if let Some(definition) = &definition {
@@ -124,11 +173,12 @@ enum Way<'d> {
 }
 
 impl<'d> Way<'d> {
-    fn of(definition: &'d Definition, query: &QuantityQuery, series: &Series) -> Self {
-        let is_of_all = query.customers.is_none() && query.customer_aggregation.is_none();
-        if is_of_all && derived::rollups_suit(series) {
+    fn of<D>(definition: &'d Definition, answer: &Answer<'_, D>) -> Self {
+        let is_of_all =
+            answer.question.customers.is_none() && !answer.accumulator.is_per_customer();
+        if is_of_all && derived::rollups_suit(answer.series) {
             Self::Rollups(definition)
-        } else if derived::columns_suit(series) {
+        } else if derived::columns_suit(answer.series) {
             Self::Columns(definition)
         } else {
             Self::Rows
@@ -163,22 +213,13 @@ impl From<StoreError> for Failure {
 
 /// An answer under way.
 struct Answer<'q, D> {
-    query: &'q QuantityQuery,
+    question: Question<'q>,
     directory: &'q D,
     series: &'q Series,
     accumulator: QuantityAccumulator,
 }
 
 impl<'q, D: CustomerDirectory> Answer<'q, D> {
-    fn new(query: &'q QuantityQuery, directory: &'q D, series: &'q Series) -> Self {
-        let accumulator = QuantityAccumulator::new(
-            query.aggregation.function(),
-            query.customer_aggregation,
-            series.bucket_count(),
-        );
-        Self { query, directory, series, accumulator }
-    }
-
     /// From the first edge of a bucket to the last.
     fn covered(&self) -> Range<i64> {
         match (self.series.edges().first(), self.series.edges().last()) {
@@ -201,7 +242,7 @@ impl<'q, D: CustomerDirectory> Answer<'q, D> {
             |(), unit| match self.add_unit(view, way, &work, unit, &mut columns) {
                 Ok(true) => Ok(()),
                 Ok(false) => {
-                    let customers = self.query.customers.as_ref();
+                    let customers = self.question.customers;
                     view.scan_unit(unit, &between, customers, |rows, selected| match selected {
                         Selected::All => self.add_columns(rows),
                         _ => self.add_rows(rows, selected),
@@ -258,10 +299,10 @@ impl<'q, D: CustomerDirectory> Answer<'q, D> {
         let Some(column) = derived.column(view.reader, segment, definition, work)? else {
             return Ok(false);
         };
-        match (&self.query.customers, self.query.customer_aggregation) {
+        match (self.question.customers, self.accumulator.is_per_customer()) {
             (Some(customers), _) => self.add_selected(view, segment, &column, customers)?,
-            (None, Some(_)) => columns.push((Arc::clone(segment), column)),
-            (None, None) => {
+            (None, true) => columns.push((Arc::clone(segment), column)),
+            (None, false) => {
                 let rows = column.all();
                 self.add_of_column(view, segment, &column, vec![(EVERYBODY, rows)])?;
             }
@@ -373,9 +414,9 @@ impl<'q, D: CustomerDirectory> Answer<'q, D> {
     fn condition(&self) -> Condition<'q> {
         Condition {
             names: Names::Usage,
-            metadata: &self.query.metadata,
-            filters: [Some(&self.query.filter), None],
-            aggregation: Some(&self.query.aggregation),
+            metadata: self.question.metadata,
+            filters: [Some(self.question.filter), None],
+            aggregation: Some(self.question.aggregation),
         }
     }
 

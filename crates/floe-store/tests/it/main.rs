@@ -12,6 +12,7 @@
 mod agrees;
 mod backup;
 mod concurrency;
+mod customer_quantities;
 mod faults;
 mod generate;
 mod parents;

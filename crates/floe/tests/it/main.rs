@@ -12,6 +12,7 @@ mod events;
 mod harness;
 mod hostile;
 mod isolation;
+mod meter_customers;
 mod meters;
 mod organizations_tokens;
 mod pagination_sorting;

@@ -15,11 +15,12 @@ fn slug() -> String {
 /// One endpoint, and the scopes of which a token needs one; none: the root token alone.
 struct Endpoint(&'static str, &'static str, &'static [&'static str]);
 
-const ENDPOINTS: [Endpoint; 36] = [
+const ENDPOINTS: [Endpoint; 37] = [
     Endpoint("POST", "/v1/system/backup", &[]),
     Endpoint("GET", "/v1/system/storage", &[]),
     Endpoint("GET", "/v1/meters/", &["meters:read", "meters:write"]),
     Endpoint("GET", "/v1/meters/{id}", &["meters:read", "meters:write"]),
+    Endpoint("GET", "/v1/meters/{id}/customers", &["meters:read", "meters:write"]),
     Endpoint("GET", "/v1/meters/{id}/quantities", &["meters:read", "meters:write"]),
     Endpoint("POST", "/v1/meters/", &["meters:write"]),
     Endpoint("PATCH", "/v1/meters/{id}", &["meters:write"]),
