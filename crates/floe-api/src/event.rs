@@ -1,5 +1,6 @@
 //! Events on the wire: ingestion, lists and answers (contract section 4).
 
+mod export;
 mod ingest;
 mod list;
 mod usual;
@@ -11,6 +12,9 @@ use floe_core::{
 use serde::Serialize;
 use uuid::Uuid;
 
+#[cfg(feature = "openapi")]
+pub use self::export::EventsExportQuery;
+pub use self::export::{EventsExportParams, export_organization_not_found, write_export_line};
 pub use self::ingest::{EventReferences, IngestRequest, IngestResponse};
 pub use self::list::{EventNameSort, EventNamesParams, EventsListParams, meter_not_found};
 use crate::Customer;

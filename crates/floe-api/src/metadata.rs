@@ -144,6 +144,24 @@ impl Serialize for WireEventMetadata<'_> {
     }
 }
 
+/// Metadata of an event as ingestion takes it and makes the same of it: as [`WireMetadata`], but
+/// `_cost.amount` is a string.
+#[derive(Debug, Clone, Copy)]
+pub struct WireExportMetadata<'m>(pub &'m Metadata<'m>);
+
+impl Serialize for WireExportMetadata<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.iter().len()))?;
+        for (key, value) in self.0.iter() {
+            match value {
+                Value::Object(cost) if key == "_cost" => map.serialize_entry(key, &Cost(cost))?,
+                value => map.serialize_entry(key, &WireValue(value))?,
+            }
+        }
+        map.end()
+    }
+}
+
 struct Cost<'m>(&'m Metadata<'m>);
 
 impl Serialize for Cost<'_> {

@@ -27,8 +27,8 @@ use crate::backend::Backend;
 use crate::error::{ApiError, json_response};
 use crate::extract;
 use crate::routes::{
-    customer_meters, customers, event_types, events, meter_customers, meters, organizations,
-    system, system_storage, tokens,
+    customer_meters, customers, event_types, events, events_export, meter_customers, meters,
+    organizations, system, system_storage, tokens,
 };
 
 /// What handlers share.
@@ -61,6 +61,7 @@ pub(crate) fn router(app: App) -> Router {
     let events = Router::new()
         .route("/v1/events", get(events::list_events))
         .route("/v1/events/ingest", post(events::ingest_events).get(events::get_event_named_ingest))
+        .route("/v1/events/export", get(events_export::export_events))
         .route("/v1/events/names", get(events::list_event_names))
         .route("/v1/events/{id}", get(events::get_event))
         .route("/v1/event-types", get(event_types::list_event_types))

@@ -22,8 +22,8 @@ use uuid::Uuid;
 
 use crate::auth::Needs;
 use crate::routes::{
-    customer_meters, customers, event_types, events, meter_customers, meters, organizations,
-    system, system_storage, tokens,
+    customer_meters, customers, event_types, events, events_export, meter_customers, meters,
+    organizations, system, system_storage, tokens,
 };
 
 const INTRODUCTION: &str = "\
@@ -56,6 +56,7 @@ here; any other is answered with 404. Paths are served with and without a slash 
         events::ingest_events,
         events::list_events,
         events::list_event_names,
+        events_export::export_events,
         events::get_event,
         event_types::list_event_types,
         event_types::update_event_type,

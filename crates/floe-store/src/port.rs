@@ -141,6 +141,46 @@ pub struct EventRow {
     pub child_count: u64,
 }
 
+/// Which events to export.
+#[derive(Debug, Clone, Default)]
+pub struct ExportQuery {
+    /// They pass this filter.
+    pub filter: Option<Filter>,
+    /// At this instant or after it.
+    pub start: Option<Timestamp>,
+    /// Strictly before this instant.
+    pub end: Option<Timestamp>,
+    /// Of these customers.
+    pub customers: Option<CustomerSelection>,
+    /// Counted by a meter with this filter and aggregation.
+    pub meter: Option<(Filter, Aggregation)>,
+    /// With one of these names; any if empty.
+    pub names: Vec<String>,
+    /// Whose metadata passes.
+    pub metadata: Vec<MetadataCondition>,
+}
+
+/// Appends an event to what is exported.
+pub type WriteEvent = fn(&NewEvent<'_>, &mut Vec<u8>);
+
+/// An export under way: users' events in order of ingestion, those that there were at its
+/// beginning. Dropped, it stops.
+///
+/// Each event is as it can be ingested into another organization, where it then counts as here and
+/// has the same parent. So an event without an external id has its id for one (and if another event
+/// has that for its external id, `/2` or a higher number behind it); a parent is called by that,
+/// too; a live customer who has an external id is called by it; and the id of a deleted customer,
+/// which cannot be ingested any longer, stands as an external one.
+pub trait EventExport: Send {
+    /// The next events, as `write` writes them: after so many bytes no further one is begun. It may
+    /// be none of them, where few match; `None` behind the last one.
+    fn next(
+        &mut self,
+        write: WriteEvent,
+        bytes: usize,
+    ) -> impl Future<Output = Result<Option<Vec<u8>>>> + Send;
+}
+
 /// Which names to list.
 #[derive(Debug, Clone, Default)]
 pub struct NameQuery {
@@ -411,6 +451,9 @@ pub type Sorting<T> = Vec<(T, Direction)>;
 
 /// Events and what is computed from them.
 pub trait EventStore: Sync {
+    /// An export under way.
+    type Export: EventExport + 'static;
+
     /// Stores events. When this returns they are synced to disk and every read sees them; if it
     /// fails, nothing of them is acknowledged.
     fn ingest(
@@ -473,6 +516,9 @@ pub trait EventStore: Sync {
         organizations: &Organizations,
         id: EventId,
     ) -> impl Future<Output = Result<Option<EventRow>>> + Send;
+
+    /// Begins an export of an organization's events.
+    fn export_events(&self, organization: OrganizationId, query: ExportQuery) -> Self::Export;
 
     /// The names of an organization's events, in no order.
     fn event_names(

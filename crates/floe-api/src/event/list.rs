@@ -111,7 +111,7 @@ pub fn meter_not_found(meter_id: MeterId) -> ValidationFailure {
     ValidationFailure::business(&Loc::QUERY.key("meter_id"), violation, &input)
 }
 
-fn timestamp(json: &Json<'_>, loc: &Loc<'_>, errors: &mut Errors) -> Option<Timestamp> {
+pub(super) fn timestamp(json: &Json<'_>, loc: &Loc<'_>, errors: &mut Errors) -> Option<Timestamp> {
     scalar::aware_datetime(json, loc, errors).map(scalar::AwareDateTime::timestamp)
 }
 

@@ -4,6 +4,7 @@ pub(crate) mod customer_meters;
 pub(crate) mod customers;
 pub(crate) mod event_types;
 pub(crate) mod events;
+pub(crate) mod events_export;
 pub(crate) mod meter_customers;
 pub(crate) mod meters;
 pub(crate) mod organizations;

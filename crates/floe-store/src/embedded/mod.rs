@@ -10,6 +10,7 @@ mod customer_meters;
 mod customer_quantities;
 mod dedup;
 mod derived;
+mod export;
 pub mod fs;
 pub mod journal;
 mod maintain;
@@ -28,6 +29,7 @@ mod verify;
 mod view;
 
 pub use self::backup::{BackupReport, restore, restore_on};
+pub use self::export::EmbeddedExport;
 pub use self::stats::{BlockStats, CacheStats, ColumnStats, StorageStats, storage_stats};
 pub use self::verify::{Checked, Finding, VerifyProgress, VerifyReport, verify};
 
@@ -63,9 +65,10 @@ use self::view::{BatchCache, SealedReader, SharedTail, View, read as read_tail, 
 use crate::port::{
     AccessToken, Catalog, CustomerMeterRow, CustomerPatch, CustomerQuantityRow,
     CustomerQuantitySort, CustomerQuery, CustomerRefusal, CustomerSort, Direction, EventAddress,
-    EventLabel, EventQuery, EventRow, EventStore, IngestReport, MeterPatch, MeterQuery, MeterSort,
-    NameQuery, NameRow, NewCredit, NewCustomer, NewMeter, OrganizationSort, Organizations, Page,
-    PageRequest, Result, Sorting, StoreError, TokenHash, TokenPatch, TokenSort,
+    EventLabel, EventQuery, EventRow, EventStore, ExportQuery, IngestReport, MeterPatch,
+    MeterQuery, MeterSort, NameQuery, NameRow, NewCredit, NewCustomer, NewMeter, OrganizationSort,
+    Organizations, Page, PageRequest, Result, Sorting, StoreError, TokenHash, TokenPatch,
+    TokenSort,
 };
 use crate::sort::{SortKey, sorted_page};
 
@@ -689,6 +692,8 @@ impl EmbeddedStore {
 }
 
 impl EventStore for EmbeddedStore {
+    type Export = EmbeddedExport;
+
     fn ingest(
         &self,
         organization: OrganizationId,
@@ -807,6 +812,10 @@ impl EventStore for EmbeddedStore {
             Ok(None)
         })
         .await
+    }
+
+    fn export_events(&self, organization: OrganizationId, query: ExportQuery) -> EmbeddedExport {
+        EmbeddedExport::new(self.clone(), organization, query)
     }
 
     async fn event_names(

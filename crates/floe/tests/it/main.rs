@@ -9,6 +9,7 @@ mod customers;
 mod errors;
 mod event_types;
 mod events;
+mod events_export;
 mod harness;
 mod hostile;
 mod isolation;

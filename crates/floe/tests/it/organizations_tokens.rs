@@ -15,7 +15,7 @@ fn slug() -> String {
 /// One endpoint, and the scopes of which a token needs one; none: the root token alone.
 struct Endpoint(&'static str, &'static str, &'static [&'static str]);
 
-const ENDPOINTS: [Endpoint; 37] = [
+const ENDPOINTS: [Endpoint; 38] = [
     Endpoint("POST", "/v1/system/backup", &[]),
     Endpoint("GET", "/v1/system/storage", &[]),
     Endpoint("GET", "/v1/meters/", &["meters:read", "meters:write"]),
@@ -25,6 +25,7 @@ const ENDPOINTS: [Endpoint; 37] = [
     Endpoint("POST", "/v1/meters/", &["meters:write"]),
     Endpoint("PATCH", "/v1/meters/{id}", &["meters:write"]),
     Endpoint("GET", "/v1/events/", &["events:read", "events:write"]),
+    Endpoint("GET", "/v1/events/export", &["events:read", "events:write"]),
     Endpoint("GET", "/v1/events/names", &["events:read", "events:write"]),
     Endpoint("GET", "/v1/events/{id}", &["events:read", "events:write"]),
     Endpoint("GET", "/v1/event-types/", &["events:read", "events:write"]),
