@@ -9,7 +9,7 @@ use reqwest::header::{
     ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER,
     WWW_AUTHENTICATE,
 };
-use reqwest::{Method, RequestBuilder, Url};
+use reqwest::{Method, RequestBuilder, Response, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -349,13 +349,19 @@ impl Client {
 
     /// The whole answer, if it is a success.
     async fn execute(&self, request: RequestBuilder) -> Result<Answer> {
+        let response = self.head(request).await?;
+        let status = response.status().as_u16();
+        let body = response.bytes().await.map_err(|error| self.transport(error))?;
+        Ok(Answer { status, body })
+    }
+
+    /// The head of an answer that is a success, with the body still to come.
+    async fn head(&self, request: RequestBuilder) -> Result<Response> {
         let response = request.send().await.map_err(|error| self.transport(error))?;
-        let status = response.status();
-        if status.is_success() {
-            let body = response.bytes().await.map_err(|error| self.transport(error))?;
-            return Ok(Answer { status: status.as_u16(), body });
+        if response.status().is_success() {
+            return Ok(response);
         }
-        let status = status.as_u16();
+        let status = response.status().as_u16();
         let headers = response.headers().clone();
         let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let body = response.bytes().await.map_err(|error| self.transport(error))?;
@@ -368,6 +374,24 @@ impl Client {
             location: header(LOCATION.as_str()),
             retry_after: header(RETRY_AFTER.as_str()),
         }))
+    }
+
+    /// Asks for something that may come for longer than a call may take: the time-out is for the
+    /// head, and for each [`part`](Self::part).
+    pub(crate) async fn stream(&self, path: &[&str], query: &[Parameter]) -> Result<Response> {
+        let request = self.request(Method::GET, path, query).timeout(Duration::MAX);
+        match tokio::time::timeout(self.timeout, self.head(request)).await {
+            Ok(response) => response,
+            Err(_) => Err(Error::Timeout { url: self.url.clone() }),
+        }
+    }
+
+    /// The next part of a body.
+    pub(crate) async fn part(&self, response: &mut Response) -> Result<Option<Bytes>> {
+        match tokio::time::timeout(self.timeout, response.chunk()).await {
+            Ok(part) => part.map_err(|error| self.transport(error)),
+            Err(_) => Err(Error::Timeout { url: self.url.clone() }),
+        }
     }
 
     fn transport(&self, error: reqwest::Error) -> Error {

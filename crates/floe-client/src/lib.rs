@@ -39,10 +39,12 @@ mod error;
 mod event_create;
 mod event_types;
 mod events;
+mod export;
 mod filter;
 mod ingestor;
 mod llm;
 mod metadata;
+mod meter_customers;
 mod meters;
 mod organizations;
 mod page;
@@ -74,6 +76,7 @@ pub use events::{
     BODY_BYTES_MAX, Event, EventName, EventNameSort, EventNamesList, EventSort, EventSource,
     Events, EventsList, Ingested,
 };
+pub use export::{EventsExport, ExportedEvents};
 pub use filter::{
     CLAUSE_VALUE_CHARS_MAX, Conjunction, FILTER_LEVELS_MAX, Filter, FilterClause, FilterPart,
     FilterValue, InvalidFilter, Operator,
@@ -81,6 +84,7 @@ pub use filter::{
 pub use ingestor::{Flushed, Ingestor, IngestorError, IngestorOptions, Refused};
 pub use llm::Llm;
 pub use metadata::{InvalidInteger, LargeInteger, Metadata, MetadataValue};
+pub use meter_customers::{MeterCustomer, MeterCustomerSort, MeterCustomers};
 pub use meters::{Meter, MeterCreate, MeterSort, MeterUnit, MeterUpdate, Meters, MetersList};
 pub use organizations::{
     Organization, OrganizationCreate, OrganizationSort, OrganizationUpdate, Organizations,
