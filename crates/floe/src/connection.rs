@@ -86,10 +86,11 @@ fn explain(error: Error) -> anyhow::Error {
         }
         Error::Forbidden { .. } => "a token with more scopes, or the root token, may",
         Error::Validation(violations) => {
-            let organization =
-                [LocPart::Key("body".into()), LocPart::Key("organization_id".into())];
+            // In a body, or in a query.
+            let organization = LocPart::Key("organization_id".into());
             let at_organization = |kind: &str| {
-                violations.iter().any(|found| found.loc == organization && found.kind == kind)
+                let is_it = |loc: &[LocPart]| loc.len() == 2 && loc[1] == organization;
+                violations.iter().any(|found| is_it(&found.loc) && found.kind == kind)
             };
             if at_organization("missing") {
                 return anyhow!(

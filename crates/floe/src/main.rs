@@ -47,6 +47,9 @@ enum Command {
     Backup(cmd::backup::Backup),
     /// Make a data folder from a backup.
     Restore(cmd::restore::Restore),
+    /// Write events, or the quantities of a meter, to a file.
+    #[command(subcommand)]
+    Export(cmd::export::Export),
     /// Check everything in a data folder that no server has open.
     Verify(cmd::verify::Verify),
     /// Show what a data folder holds and takes on disk.
@@ -70,6 +73,7 @@ fn main() -> std::process::ExitCode {
         Command::RootToken(command) => command.run(),
         Command::Backup(command) => command.run(),
         Command::Restore(command) => command.run(),
+        Command::Export(command) => command.run(),
         // It tells by how it ends what it found.
         Command::Verify(command) => return command.run(),
         Command::Stats(command) => command.run(),

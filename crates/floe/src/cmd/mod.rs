@@ -4,6 +4,7 @@ pub(crate) mod backup;
 pub(crate) mod customer_meters;
 pub(crate) mod customers;
 pub(crate) mod events;
+pub(crate) mod export;
 pub(crate) mod meters;
 pub(crate) mod organizations;
 pub(crate) mod restore;

@@ -8,6 +8,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::cli::call;
 use crate::harness::{Api, Server, client, encode, id, organization, root, server, text};
 
 const SPAN: [(&str, &str); 2] =
@@ -523,6 +524,13 @@ fn an_export_that_breaks_off_cuts_the_connection() {
     let error = answer.read_to_end(&mut lines);
     assert!(error.is_err(), "a client can tell: {} of {} bytes", lines.len(), whole.len());
     assert!(whole.as_bytes().starts_with(&lines) && lines.len() < whole.len());
+    // The command line takes no part of an export for the whole.
+    let to = folder.path().join("broken.csv");
+    let (address, token) = (server.address.to_string(), api.token.clone().unwrap());
+    call(&address, &token, &["export", "events", "--output", to.to_str().unwrap()])
+        .fails(5, "error: ");
+    let left = std::fs::read_dir(folder.path()).unwrap();
+    assert_eq!(left.map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>(), ["data"]);
     let began = std::time::Instant::now();
     while !server.log().contains("an export broke off") {
         assert!(began.elapsed().as_secs() < 60, "it is logged: {}", server.log());

@@ -10,6 +10,7 @@ mod errors;
 mod event_types;
 mod events;
 mod events_export;
+mod export;
 mod harness;
 mod hostile;
 mod isolation;
