@@ -138,7 +138,8 @@ impl CreditCreate {
         Self { units, rollover: false, external_id: None }
     }
 
-    /// Marks the credit as one that was left over from before. It counts as any other.
+    /// Whether what is left of it survives a [reset](CustomerMeters::reset). Without this, it does
+    /// not.
     #[must_use]
     pub fn rollover(mut self, rollover: bool) -> Self {
         self.rollover = rollover;
@@ -254,8 +255,8 @@ impl CustomerMeters<'_> {
         self.0.call(Method::POST, &path, credit, repeat).await
     }
 
-    /// Starts a customer meter again: from now on nothing is consumed and nothing credited. Its
-    /// events stay. It takes the scope `customer_meters:write`, and a Floe server: Polar has no
+    /// Starts a customer meter again: nothing is consumed, and nothing credited but what is left of
+    /// credits that [roll over](CreditCreate::rollover). Its events stay. It takes the scope `customer_meters:write`, and a Floe server: Polar has no
     /// such call.
     ///
     /// ```no_run

@@ -3,6 +3,7 @@
 
 mod cli;
 mod cli_api;
+mod client;
 mod conformance;
 mod customer_meters;
 mod customers;
