@@ -6,6 +6,7 @@
 
 mod all;
 mod bare;
+mod client;
 mod columns;
 mod crosscheck;
 mod data;
@@ -52,6 +53,7 @@ enum Command {
     Mixed(mixed::Mixed),
     Start(start::Start),
     Variants(variants::Variants),
+    Client(client::ClientCalls),
     #[command(hide = true)]
     Serve(server::Serve),
 }
@@ -74,6 +76,7 @@ fn main() -> anyhow::Result<()> {
         Command::Ingest(ingest) => ingest.run()?,
         Command::Mixed(mixed) => mixed.run()?,
         Command::Start(start) => start.run()?,
+        Command::Client(client) => client.run()?,
         Command::Variants(variants) => {
             variants.run()?;
             Vec::new()
