@@ -24,6 +24,7 @@ use uuid::Uuid;
 
 use crate::auth::Identity;
 use crate::backend::Backend;
+use crate::dashboard;
 use crate::error::{ApiError, json_response};
 use crate::extract;
 use crate::routes::{
@@ -121,6 +122,7 @@ pub(crate) fn router(app: App) -> Router {
         .merge(customer_meters)
         .merge(organizations)
         .merge(system)
+        .merge(dashboard::router())
         .fallback(|| async { ApiError::UnknownPath })
         .method_not_allowed_fallback(|| async { ApiError::MethodNotAllowed })
         .layer(middleware::from_fn_with_state(app.clone(), admit))

@@ -7,6 +7,7 @@ mod client;
 mod conformance;
 mod customer_meters;
 mod customers;
+mod dashboard;
 mod errors;
 mod event_types;
 mod events;

@@ -1,0 +1,19 @@
+// Markup in plain JavaScript, and the hooks of views, from one place.
+// Whatever stands in `${…}` becomes text or a property, never markup.
+
+import { h } from "../vendor/preact.js";
+import htm from "../vendor/htm.js";
+
+export { Fragment, render } from "../vendor/preact.js";
+export {
+  useCallback,
+  useEffect,
+  useErrorBoundary,
+  useId,
+  useLayoutEffect,
+  useMemo,
+  useRef,
+  useState,
+} from "../vendor/preact-hooks.js";
+
+export const html = htm.bind(h);

@@ -1,0 +1,40 @@
+// What a view shows while it loads, when there is nothing, and when something failed.
+
+import { explain, refreshAll } from "./api.js";
+import { Heading } from "./heading.js";
+import { html } from "./html.js";
+
+export function Loading({ what = "Loading" }) {
+  return html`<p class="loading" role="status"><span class="spinner" aria-hidden="true"></span>${what}…</p>`;
+}
+
+export function Failure({ error, what = "This could not be loaded." }) {
+  const isRefused = error.kind === "scope";
+  return html`<div class=${isRefused ? "note" : "note bad"} role="alert">
+    <p><strong>${isRefused ? "Not allowed." : what}</strong> ${explain(error)}</p>
+    ${!isRefused && html`<button type="button" class="small" onClick=${refreshAll}>Try again</button>`}
+  </div>`;
+}
+
+/** A route that an older server does not have. */
+export function NotThere({ children }) {
+  return html`<div class="note"><p>${children}</p></div>`;
+}
+
+export function Empty({ title, children }) {
+  return html`<div class="empty"><p class="empty-title">${title}</p>${children}</div>`;
+}
+
+/**
+ * The one of these that fits the data; its value goes to `children`, a function. Where that brings
+ * the view's title along, `title` stands in for it until then.
+ */
+export function Loaded({ data, what, children, missing, title }) {
+  if (data.value !== undefined) {
+    return html`<div class=${`loaded${data.loading ? " stale" : ""}`} aria-busy=${data.loading}>${children(data.value)}</div>`;
+  }
+  const head = title && html`<${Heading} title=${title} />`;
+  if (data.error?.kind === "missing" && missing) return html`${head}<${NotThere}>${missing}<//>`;
+  if (data.error) return html`${head}<${Failure} error=${data.error} />`;
+  return html`${head}<${Loading} what=${what} />`;
+}

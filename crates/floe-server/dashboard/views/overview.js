@@ -1,0 +1,182 @@
+// Usage at a glance.
+
+import { get, post } from "../parts/api.js";
+import { useCell } from "../parts/cell.js";
+import { Chart } from "../parts/chart.js";
+import { Choice, Segments, TableBox } from "../parts/controls.js";
+import { ago, customerName, dateTime, number, useZone } from "../parts/format.js";
+import { Card, Figure, Heading } from "../parts/heading.js";
+import { html } from "../parts/html.js";
+import { rangeOf, rangeQuery } from "../parts/ranges.js";
+import { link, setParams, useRoute } from "../parts/router.js";
+import { session } from "../parts/session.js";
+import { Share } from "../parts/sparkline.js";
+import { Empty, Loaded } from "../parts/states.js";
+import { useData } from "../parts/use-data.js";
+import { clipped, unitOf } from "../parts/words.js";
+import { FirstEvent } from "./first-event.js";
+
+const EVERY_MS = 15_000;
+
+/** All events that were sent in, as a meter that is not saved. */
+const ALL = {
+  filter: { conjunction: "and", clauses: [{ property: "source", operator: "eq", value: "user" }] },
+  aggregation: { func: "count" },
+};
+
+const RANGES = { hour: "24h", day: "30d" };
+
+function useEventCounts(interval, zone) {
+  const ask = (signal) => {
+    const range = rangeOf({ range: RANGES[interval] }, zone, Date.now());
+    return post("/v1/meters/preview", { ...ALL, ...rangeQuery(range, zone), limit: 1 }, { signal });
+  };
+  return useData(ask, ["counts", interval, zone], { every: EVERY_MS, keep: true });
+}
+
+const OLD_SERVER = "This server is older than this page and cannot preview meters, which these counts need.";
+
+export function Overview() {
+  const newest = useData((signal) => get("/v1/events/", { limit: 1, source: "user" }, { signal }), ["newest"], {
+    every: EVERY_MS,
+  });
+  const isEmpty = newest.value?.items.length === 0;
+  return html`
+    <${Heading} title="Overview" />
+    <${Loaded} data=${newest} what="Looking for events">
+      ${({ items }) => (isEmpty ? html`<${FirstEvent} />` : html`<${Glance} newest=${items[0]} />`)}
+    <//>`;
+}
+
+function Glance({ newest }) {
+  const zone = useZone();
+  const { params } = useRoute();
+  const { isRoot } = useCell(session);
+  const interval = params.interval === "day" ? "day" : "hour";
+  const hours = useEventCounts("hour", zone);
+  const days = useEventCounts("day", zone);
+  const minute = useData(
+    (signal) => {
+      const since = new Date(Date.now() - 60_000).toISOString();
+      return get("/v1/events/", { start_timestamp: since, source: "user", limit: 1 }, { signal });
+    },
+    ["minute"],
+    { every: 5000 },
+  );
+  const counts = interval === "hour" ? hours : days;
+  const total = (data) => (data.value?.quantities ? number(data.value.quantities.total) : "–");
+  return html`
+    <div class="figures">
+      <${Figure} label="Last 24 hours" value=${total(hours)} detail="events" />
+      <${Figure} label="Last 30 days" value=${total(days)} detail="events" />
+      <${Figure} label="Right now" value=${minute.value ? number(minute.value.pagination.total_count) : "–"}
+        detail="events in the last minute" />
+      <${Figure} label="Newest event" value=${ago(newest.timestamp)} detail=${html`<a dir="auto" href=${link(["events"], { event: newest.id })}
+        title=${dateTime(newest.timestamp, zone)}>${clipped(newest.name, 40) || "(no name)"}</a>`} />
+      ${isRoot && html`<${Duplicates} />`}
+    </div>
+    <${Card} title="Events" actions=${html`<${Segments} label="Interval" value=${interval}
+      options=${[["hour", "By hour"], ["day", "By day"]]}
+      onChange=${(value) => setParams({ interval: value === "hour" ? undefined : value })} />`}>
+      <${Loaded} data=${counts} missing=${OLD_SERVER}>
+        ${({ quantities }) => html`<${Chart} points=${quantities.quantities} interval=${interval} zone=${zone} unit="events"
+          label=${`Events by ${interval} in ${zone}; ${number(quantities.total)} in all.`} />`}
+      <//>
+    <//>
+    <div class="columns">
+      <${Names} />
+      <${TopCustomers} zone=${zone} />
+    </div>`;
+}
+
+/** Counted by the server since its start, over all organizations. */
+function Duplicates() {
+  const data = useData((signal) => get("/metrics", {}, { signal, everywhere: true }), ["metrics"], { every: EVERY_MS });
+  if (data.value === undefined) return null;
+  const value = (name) => Number(new RegExp(`^${name} (\\S+)`, "m").exec(String(data.value))?.[1] ?? 0);
+  return html`<${Figure} label="Duplicates refused" value=${number(value("floe_events_duplicate_total"))}
+    detail=${`of all organizations, since the server's start (${number(value("floe_events_ingested_total"))} stored)`} />`;
+}
+
+function Names() {
+  const data = useData(
+    (signal) => get("/v1/events/names", { sorting: "-occurrences", limit: 8, source: "user" }, { signal }),
+    ["names"],
+    { every: EVERY_MS },
+  );
+  return html`<${Card} title="Top event names">
+    <${Loaded} data=${data}>
+      ${({ items }) => html`<${TableBox} label="Top event names"><table>
+        <thead><tr><th scope="col">Name</th><th scope="col" class="number">Events</th><th scope="col">Last seen</th></tr></thead>
+        <tbody>${items.map(
+          ({ name, occurrences, last_seen: seen }) => html`<tr key=${name}>
+            <td class="text"><a dir="auto" href=${link(["events"], { name })}>${clipped(name) || "(no name)"}</a>
+              <${Share} value=${occurrences} most=${items[0].occurrences} /></td>
+            <td class="number">${number(occurrences)}</td>
+            <td class="when" title=${dateTime(seen)}>${ago(seen)}</td>
+          </tr>`,
+        )}</tbody>
+      </table><//>`}
+    <//>
+  <//>`;
+}
+
+function TopCustomers({ zone }) {
+  const { params } = useRoute();
+  const meters = useData(
+    (signal) => get("/v1/meters/", { is_archived: false, limit: 100, sorting: "name" }, { signal }),
+    ["meters"],
+  );
+  const items = meters.value?.items ?? [];
+  const chosen = items.find(({ id }) => id === params.meter) ??
+    items.find(({ aggregation }) => aggregation.func === "sum") ??
+    items[0];
+  return html`<${Card} title="Top customers">
+    <${Loaded} data=${meters}>
+      ${() => (chosen === undefined
+        ? html`<${Empty} title="There is no meter yet"><p>A meter says what is counted. Then this shows who uses most.</p>
+            <p><a class="button primary" href=${link(["meters", "new"])}>Make a meter</a></p><//>`
+        : html`<${Choice} label="Meter" value=${chosen.id} options=${items.map(({ id, name }) => [id, name])}
+              onChange=${(meter) => setParams({ meter })} />
+            <${CustomersOf} key=${chosen.id} meter=${chosen} zone=${zone}
+              range=${rangeOf({ range: "30d" }, zone, Date.now())} limit=${6} />
+            <p class="muted">Last 30 days · <a href=${link(["meters", chosen.id])}>Open the meter</a></p>`)}
+    <//>
+  <//>`;
+}
+
+/** Who used most of a meter in a range. */
+export function CustomersOf({ meter, zone, range, extra = {}, limit = 10 }) {
+  const { start_timestamp, end_timestamp, interval } = rangeQuery(range, zone);
+  const query = { start_timestamp, end_timestamp, interval, timezone: zone, ...extra, limit };
+  const data = useData(
+    (signal) => get(`/v1/meters/${meter.id}/customers`, query, { signal }),
+    ["meter-customers", meter.id, query],
+    { keep: true },
+  );
+  const missing = "This server is older than this page and cannot list a meter's customers.";
+  return html`<${Loaded} data=${data} missing=${missing}>
+    ${({ items, pagination }) =>
+      items.length === 0
+        ? html`<p class="muted">Nobody used anything in this time.</p>`
+        : html`<${TableBox} label=${`Top customers of ${meter.name}`}><table>
+            <thead><tr><th scope="col">Customer</th><th scope="col" class="number">${unitOf(meter) || "Quantity"}</th></tr></thead>
+            <tbody>${items.map((item) => html`<tr key=${item.customer_id ?? item.external_customer_id}>
+              <td class="text"><${CustomerLink} customer=${item.customer} id=${item.customer_id} externalId=${item.external_customer_id} />
+                <${Share} value=${item.quantity} most=${items[0].quantity} /></td>
+              <td class="number">${number(item.quantity)}</td>
+            </tr>`)}</tbody>
+          </table><//>
+          ${pagination.total_count > items.length &&
+            html`<p class="muted">${number(pagination.total_count)} customers in all.</p>`}`}
+  <//>`;
+}
+
+/** A customer that exists is a link; an external id that nobody has yet is only its text. */
+export function CustomerLink({ customer, id, externalId }) {
+  const name = clipped(customerName(customer, externalId, id));
+  if (customer && !customer.deleted_at) {
+    return html`<a dir="auto" href=${link(["customers", customer.id])}>${name}</a>`;
+  }
+  return html`<span dir="auto" title=${customer ? "A deleted customer" : "No customer has this external id"}>${name}</span>`;
+}
