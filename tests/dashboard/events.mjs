@@ -1,0 +1,92 @@
+// Events: filters, one opened, and the live tail.
+
+import { fill } from "./data.mjs";
+import { check, equal, inWindow, number, shows } from "./support.mjs";
+
+export default async function run(server, browser) {
+  const { api, sent, customers, meters } = await fill(server, "events");
+  const count = (page) => page.locator('[data-test="count"]');
+
+  await inWindow(browser, server, "filters", async (page, window) => {
+    await window.signIn(api.token, "#/events?source=user");
+    await shows("all", count(page), number(sent.length));
+    await page.getByLabel("Name", { exact: true }).fill("image");
+    await shows("by name", count(page), number(sent.filter(({ name }) => name === "image").length));
+    await page.getByLabel("Customer").fill("grace");
+    const graces = sent.filter((event) => event.name === "image" && event.external_customer_id === "grace");
+    await shows("and customer", count(page), number(graces.length));
+    await page.getByRole("button", { name: "Clear filters" }).click();
+    await page.getByLabel("Customer").fill(customers.ada.id);
+    const adas = await api.get(`/v1/events/?customer_id=${customers.ada.id}&limit=1`);
+    await shows("a customer by its id", count(page), number(adas.pagination.total_count));
+    await page.getByLabel("Customer").fill("");
+    await page.getByLabel("Property").fill("model=small");
+    await shows("by a property", count(page), number(sent.filter(({ metadata }) => metadata.model === "small").length));
+    await page.getByLabel("Property").fill("");
+    await page.getByLabel("Counted by").selectOption(meters.longest.id);
+    await shows("by a meter", count(page), number(sent.filter(({ name }) => name === "image").length));
+    await page.getByLabel("Counted by").selectOption("");
+    // 12:00 in Berlin, which has summer time or not.
+    const noon = new Date(Date.now() - 10 * 86_400_000).toISOString().slice(0, 10);
+    await page.getByLabel("After (Europe/Berlin)").fill(`${noon}T12:00`);
+    await page.waitForURL(/from=/);
+    const from = new URLSearchParams(page.url().split("?")[1]).get("from");
+    const clock = new Date(from).toLocaleString("sv-SE", { timeZone: "Europe/Berlin" });
+    equal("a time is of the zone shown", clock, `${noon} 12:00:00`);
+    const later = await api.get(`/v1/events/?start_timestamp=${encodeURIComponent(from)}&limit=1`);
+    await shows("after a time", count(page), number(later.pagination.total_count));
+  });
+
+  await inWindow(browser, server, "an event opened", async (page, window) => {
+    await window.signIn(api.token, "#/events?name=chat&customer=ada");
+    const { items } = await api.get("/v1/events/?name=chat&external_customer_id=ada&limit=1");
+    await page.locator("table.events tbody button").first().click();
+    const dialog = page.getByRole("dialog");
+    const json = await dialog.getByLabel("JSON of the event").innerText();
+    equal("its JSON is the API's", JSON.parse(json), items[0]);
+    const rows = dialog.getByRole("region", { name: "Meters that count the event" }).locator("tbody tr");
+    await rows.first().waitFor();
+    equal(
+      "the meters that count it, and the value",
+      await rows.evaluateAll((all) => all.map((row) => [row.cells[0].innerText, row.cells[2].innerText])),
+      [["Chats", "1"], ["Tokens", String(items[0].metadata.tokens)]],
+    );
+    check("the link opens it again", page.url().includes(items[0].id));
+    await page.keyboard.press("Escape");
+    await dialog.waitFor({ state: "detached" });
+    check("the filters stay", page.url().includes("customer=ada"));
+    equal("the focus goes back", await page.evaluate(() => document.activeElement.closest("tr")?.rowIndex), 1);
+  });
+
+  await inWindow(browser, server, "numbers of many digits", async (page, window) => {
+    const body = `{"events": [{"name": "big", "external_customer_id": "ada", "metadata": {"n": 123456789012345678901234567890}}]}`;
+    await fetch(`${server.url}/v1/events/ingest`, {
+      method: "POST",
+      headers: { Authorization: `Bearer ${api.token}`, "Content-Type": "application/json" },
+      body,
+    });
+    await window.signIn(api.token, "#/events?name=big");
+    await page.getByText("n: 123456789012345678901234567890").waitFor();
+    await page.locator("table.events tbody button").first().click();
+    await page.getByLabel("JSON of the event").getByText("123456789012345678901234567890").waitFor();
+    check("all digits are shown", true);
+  });
+
+  await inWindow(browser, server, "live", async (page, window) => {
+    await window.signIn(api.token, "#/events?customer=live-customer");
+    await page.getByRole("button", { name: "Live" }).click();
+    await shows("it is connected", page.locator('[data-test="live"]'), "Live: events show as they come in.");
+    const event = (name, who) => ({ name, external_customer_id: who });
+    await api.post("/v1/events/ingest", { events: [event("one", "live-customer"), event("other", "somebody else"), event("two", "live-customer")] });
+    const names = page.locator("table.events tbody td.name");
+    await names.nth(1).waitFor();
+    equal("as filtered, the newest first", await names.allInnerTexts(), ["two", "one"]);
+    await page.getByRole("button", { name: "Pause" }).click();
+    await api.post("/v1/events/ingest", { events: [event("three", "live-customer")] });
+    await new Promise((resolve) => setTimeout(resolve, 600));
+    equal("paused", await names.count(), 2);
+    await page.getByRole("button", { name: "Go on" }).click();
+    await names.nth(2).waitFor();
+    equal("what came meanwhile is not lost", await names.allInnerTexts(), ["three", "two", "one"]);
+  });
+}

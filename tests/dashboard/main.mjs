@@ -1,0 +1,21 @@
+// Runs all sections, each in a browser window of its own, and sums up.
+
+import { finish, openBrowser, startServer } from "./support.mjs";
+
+const SECTIONS = ["sign_in", "usage", "meters", "builder", "events", "customers", "root", "trouble", "looks"];
+
+const wanted = process.argv.slice(2);
+const server = await startServer();
+const browser = await openBrowser();
+try {
+  for (const section of SECTIONS) {
+    if (wanted.length > 0 && !wanted.some((name) => section.includes(name))) continue;
+    console.log(`== ${section}`);
+    const { default: run } = await import(`./${section}.mjs`);
+    await run(server, browser);
+  }
+} finally {
+  await browser.close();
+  await server.remove();
+}
+finish();
