@@ -120,7 +120,7 @@ function Quantities({ meter, unit, range, zone, params, now, before, plotRef }) 
         ${before && html`<p class="figure-detail">Period before: ${number(before.total)} ${change(now.total, before.total)}</p>`}
       </div>
       <div class="buttons">
-        <${Check} label="Compare with the period before" checked=${Boolean(before)} onChange=${(on) => setParams({ compare: on ? "1" : undefined })} />
+        <${Check} label="Compare with the period before" checked=${params.compare === "1"} onChange=${(on) => setParams({ compare: on ? "1" : undefined })} />
         <${Segments} label="Kind of chart" value=${kind} options=${[["bars", "Bars"], ["line", "Line"]]}
           onChange=${(value) => setParams({ chart: value === "bars" ? undefined : value })} />
         <button type="button" class="small" onClick=${download}>CSV</button>
