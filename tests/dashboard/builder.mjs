@@ -108,7 +108,7 @@ export default async function run(server, browser) {
     const clause = page.getByRole("group", { name: "Condition 1" });
     await clause.getByLabel("Value").fill("image");
     await page.getByRole("button", { name: "Save" }).click();
-    await page.getByRole("heading", { name: "Later" }).waitFor();
+    await page.getByRole("heading", { name: "Later", exact: true }).waitFor();
     const { filter } = await api.get(`/v1/meters/${made.id}`);
     equal("it is changed", filter, named("image"));
   });

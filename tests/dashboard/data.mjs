@@ -8,7 +8,7 @@ function numbers(seed) {
   let state = seed;
   return (most) => {
     state = (state * 1103515245 + 12345) % 2147483648;
-    return state % most;
+    return Math.floor(state / 65536) % most;
   };
 }
 

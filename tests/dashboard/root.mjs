@@ -16,11 +16,11 @@ export default async function run(server, browser) {
     await dialog.getByText("An organization with this slug already exists.").waitFor();
     await dialog.getByLabel("Slug").fill("umbrella");
     await dialog.getByRole("button", { name: "Make the organization" }).click();
-    await page.getByRole("link", { name: "Umbrella" }).waitFor();
+    await page.getByRole("link", { name: "Umbrella", exact: true }).waitFor();
     await page.getByRole("button", { name: "Rename Umbrella" }).click();
     await dialog.getByLabel("Name").fill("Umbrella Inc.");
     await dialog.getByRole("button", { name: "Rename" }).click();
-    await page.getByRole("link", { name: "Umbrella Inc." }).click();
+    await page.getByRole("link", { name: "Umbrella Inc.", exact: true }).click();
     await page.getByRole("heading", { name: "Send the first event" }).waitFor();
     check("it is chosen", page.url().includes("organization=umbrella"));
     await page.getByLabel("Organization").selectOption("root");

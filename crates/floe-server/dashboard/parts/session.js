@@ -55,8 +55,10 @@ export async function signIn(token, keep) {
 }
 
 export async function reloadOrganizations() {
+  const before = session.get();
   const answer = await allOrganizations();
-  if (answer.ok) session.set({ ...session.get(), organizations: answer.value });
+  // Whoever signed out meanwhile stays so.
+  if (answer.ok && session.get() === before) session.set({ ...before, organizations: answer.value });
   heedRoute();
 }
 

@@ -52,11 +52,16 @@ function Shown({ meter }) {
   const path = `/v1/meters/${meter.id}/quantities`;
   const query = { ...selection, customer_aggregation_function: params.per_customer };
   const data = useData(
-    (signal) =>
-      together([
+    async (signal) => {
+      const answer = await together([
         get(path, { ...query, ...rangeQuery(range, zone) }, { signal }),
         ...(compare ? [get(path, { ...query, ...rangeQuery(previousRange(range, zone), zone) }, { signal })] : []),
-      ]),
+      ]);
+      if (!answer.ok) return answer;
+      // With what was asked: it is shown until the answer to the next question is there.
+      const [now, before] = answer.value;
+      return { ok: true, value: { now, before, range, zone } };
+    },
     [range.start, range.end, range.interval, zone, query, compare],
     { keep: true, skip: range.error !== null },
   );
@@ -74,7 +79,7 @@ function Shown({ meter }) {
     ${data.error?.kind === "invalid"
       ? html`<${FormErrors} messages=${errorsElsewhere(data.error, [])} />`
       : range.error === null && html`<${Loaded} data=${data}>
-        ${([now, before]) => html`<${Quantities} ...${{ meter, unit, range, zone, params, plotRef }} now=${now} before=${before} />`}
+        ${(asked) => html`<${Quantities} ...${{ meter, unit, params, plotRef, ...asked }} />`}
       <//>`}
     ${range.error === null && html`<${Card} title="Top customers in this time">
       <${CustomersOf} meter=${meter} zone=${zone} range=${range} extra=${metadataQuery(params.metadata)} />
