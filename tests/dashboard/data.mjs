@@ -19,7 +19,7 @@ export function events(now = Date.now()) {
   const next = numbers(42);
   const all = [];
   for (let day = 39; day >= 0; day--) {
-    for (let count = 4 + next(8); count > 0; count--) {
+    for (let count = 6 + next(16); count > 0; count--) {
       const at = now - day * DAY - next(22) * HOUR - 5 * 60_000 - count;
       const isChat = next(10) < 7;
       all.push({

@@ -27,7 +27,7 @@ async function settled(page) {
 }
 
 export default async function run(server, browser) {
-  const { api, meters, customers } = await fill(server, "looks", "Looks");
+  const { api, meters, customers } = await fill(server, "looks");
   const { items } = await api.get("/v1/events/?limit=1&name=chat");
   const views = {
     overview: "",
@@ -49,6 +49,8 @@ export default async function run(server, browser) {
 
   for (const theme of ["light", "dark"]) {
     for (const width of WIDTHS) {
+      // What changes with the theme changes at any width.
+      if (theme === "dark" && width === 820) continue;
       await inWindow(
         browser,
         server,

@@ -1,7 +1,7 @@
 // The only module that calls the server. Failures are values, which views show where they belong:
 //   {ok: true, value, text, status}
 //   {ok: false, kind, status, message, details: [{loc, msg}], scopes}
-// kind: "network" "unauthorized" "scope" "missing" "invalid" "busy" "server" "aborted"
+// kind: "network" "unauthorized" "scope" "refused" "missing" "invalid" "busy" "server" "aborted"
 
 import { cell } from "./cell.js";
 
@@ -112,6 +112,7 @@ function refusal(response, value) {
   const { status } = response;
   const words = typeof value?.detail === "string" ? value.detail : value?.error_description;
   if (status === 401) return failure("unauthorized", status, words ?? "The token is not valid.");
+  if (status === 403 && value?.error === "NotPermitted") return failure("refused", status, words);
   if (status === 403) {
     const scopes = /scope="([^"]*)"/.exec(response.headers.get("WWW-Authenticate") ?? "")?.[1];
     return failure("scope", status, words, [], scopes ? scopes.split(" ") : []);

@@ -4,7 +4,7 @@ import { html, useEffect, useId, useRef, useState } from "./html.js";
 import { say } from "./toast.js";
 
 /** A labelled control. `children` is called with what the control needs: id and descriptions. */
-export function Field({ label, hint, error, children, wide = false, hidden = false }) {
+export function Field({ label, hint, error, children }) {
   const id = useId();
   const described = [hint && `${id}-hint`, error && `${id}-error`].filter(Boolean).join(" ");
   const wiring = {
@@ -12,16 +12,16 @@ export function Field({ label, hint, error, children, wide = false, hidden = fal
     "aria-describedby": described || undefined,
     "aria-invalid": error ? "true" : undefined,
   };
-  return html`<div class=${`field${wide ? " wide" : ""}`}>
-    <label for=${id} class=${hidden ? "visually-hidden" : ""}>${label}</label>
+  return html`<div class="field">
+    <label for=${id}>${label}</label>
     ${children(wiring)}
     ${hint && html`<p class="hint" id=${`${id}-hint`}>${hint}</p>`}
     ${error && html`<p class="field-error" id=${`${id}-error`}>${error}</p>`}
   </div>`;
 }
 
-export function TextField({ label, hint, error, wide, hidden, onInput, ...rest }) {
-  return html`<${Field} label=${label} hint=${hint} error=${error} wide=${wide} hidden=${hidden}>
+export function TextField({ label, hint, error, onInput, ...rest }) {
+  return html`<${Field} label=${label} hint=${hint} error=${error}>
     ${(wiring) => html`<input type="text" autocomplete="off" spellcheck=${false} ...${rest} ...${wiring}
       onInput=${(event) => onInput(event.currentTarget.value)} />`}
   <//>`;
@@ -53,8 +53,8 @@ export function SearchField({ value, onChange, delay = 300, ...rest }) {
 }
 
 /** `options`: [[value, label, disabled?]] */
-export function Choice({ label, options, value, onChange, hidden, error, hint, ...rest }) {
-  return html`<${Field} label=${label} hidden=${hidden} error=${error} hint=${hint}>
+export function Choice({ label, options, value, onChange, error, hint, ...rest }) {
+  return html`<${Field} label=${label} error=${error} hint=${hint}>
     ${(wiring) => html`<select ...${rest} ...${wiring} value=${value}
       onChange=${(event) => onChange(event.currentTarget.value)}>
       ${options.map(

@@ -83,10 +83,6 @@ export function bucket(value, interval, zone, { brief = false } = {}) {
   return formatter(options).format(new Date(value));
 }
 
-export function hourText(value, zone) {
-  return formatter({ timeZone: zone, hour: "2-digit", minute: "2-digit" }).format(new Date(value));
-}
-
 const relativeFormat = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
 const STEPS = [
   ["second", 60],

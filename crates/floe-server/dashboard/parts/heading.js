@@ -13,16 +13,16 @@ export function Heading({ title, children, above }) {
   </div>`;
 }
 
-export function Card({ title, actions, children, level = 2, wide = false }) {
-  return html`<section class=${`card${wide ? " wide" : ""}`}>
-    ${title && html`<div class="card-head">${level === 2 ? html`<h2>${title}</h2>` : html`<h3>${title}</h3>`}
+export function Card({ title, actions, children }) {
+  return html`<section class="card">
+    ${title && html`<div class="card-head"><h2>${title}</h2>
       ${actions && html`<div class="buttons">${actions}</div>`}</div>`}
     ${children}
   </section>`;
 }
 
-export function Figure({ label, value, detail, busy }) {
-  return html`<div class=${`figure${busy ? " stale" : ""}`}>
+export function Figure({ label, value, detail }) {
+  return html`<div class="figure">
     <p class="figure-label">${label}</p>
     <p class="figure-value">${value}</p>
     ${detail && html`<p class="figure-detail">${detail}</p>`}

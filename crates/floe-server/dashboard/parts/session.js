@@ -3,6 +3,7 @@
 import { get, setCaller, setOrganization } from "./api.js";
 import { cell } from "./cell.js";
 import { route } from "./router.js";
+import { ofTab } from "./storage.js";
 
 const STORED = "floe.token";
 
@@ -44,8 +45,8 @@ export async function signIn(token, keep) {
     return answer;
   }
   setCaller(token, () => signOut("The server no longer accepts this token. Sign in again."));
-  if (keep) sessionStorage.setItem(STORED, token);
-  else sessionStorage.removeItem(STORED);
+  if (keep) ofTab.set(STORED, token);
+  else ofTab.remove(STORED);
   ended.set("");
   const next = { isRoot: answer.ok, organizations: answer.ok ? answer.value : [] };
   setOrganization(null);
@@ -63,7 +64,7 @@ export async function reloadOrganizations() {
 }
 
 export function signOut(reason = "") {
-  sessionStorage.removeItem(STORED);
+  ofTab.remove(STORED);
   setCaller(null, () => {});
   setOrganization(null);
   ended.set(reason);
@@ -72,9 +73,9 @@ export function signOut(reason = "") {
 
 /** Signs in with the token of this tab's storage, if there is one. */
 export async function resume() {
-  const token = sessionStorage.getItem(STORED);
+  const token = ofTab.get(STORED);
   if (token === null) return null;
   const error = await signIn(token, true);
-  if (error && error.kind !== "network") sessionStorage.removeItem(STORED);
+  if (error && error.kind !== "network") ofTab.remove(STORED);
   return error;
 }

@@ -2,12 +2,13 @@
 
 import { cell, useCell } from "./cell.js";
 import { html } from "./html.js";
+import { ofBrowser } from "./storage.js";
 
 const STORED = "floe.theme";
 const system = matchMedia("(prefers-color-scheme: dark)");
 
 function stored() {
-  const value = localStorage.getItem(STORED);
+  const value = ofBrowser.get(STORED);
   return value === "light" || value === "dark" ? value : "system";
 }
 
@@ -27,8 +28,8 @@ export function ThemeSwitch() {
   const { choice } = useCell(theme);
   const choose = (event) => {
     const value = event.currentTarget.value;
-    if (value === "system") localStorage.removeItem(STORED);
-    else localStorage.setItem(STORED, value);
+    if (value === "system") ofBrowser.remove(STORED);
+    else ofBrowser.set(STORED, value);
     theme.set({ choice: value, isDark: false });
     apply();
   };

@@ -81,7 +81,7 @@ function Shown({ meter }) {
       : range.error === null && html`<${Loaded} data=${data}>
         ${(asked) => html`<${Quantities} ...${{ meter, unit, params, plotRef, ...asked }} />`}
       <//>`}
-    ${range.error === null && html`<${Card} title="Top customers in this time">
+    ${range.error === null && data.error?.kind !== "invalid" && html`<${Card} title="Top customers in this time">
       <${CustomersOf} meter=${meter} zone=${zone} range=${range} extra=${metadataQuery(params.metadata)} />
     <//>`}`;
 }
