@@ -625,6 +625,15 @@ impl ErrorItem {
     }
 }
 
+impl ErrorItem {
+    /// The same error with `loc` from its part number `parts` on.
+    #[must_use]
+    pub(crate) fn from(mut self, parts: usize) -> Self {
+        self.loc.drain(..parts.min(self.loc.len()));
+        self
+    }
+}
+
 impl Serialize for ErrorItem {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self { violation: Violation { kind, msg, ctx }, loc, input } = self;
@@ -835,6 +844,12 @@ impl ValidationFailure {
     #[must_use]
     pub fn items(&self) -> &[ErrorItem] {
         &self.items
+    }
+
+    /// The errors, in order.
+    #[must_use]
+    pub fn into_items(self) -> Vec<ErrorItem> {
+        self.items
     }
 }
 

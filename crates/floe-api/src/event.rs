@@ -2,6 +2,7 @@
 
 mod export;
 mod ingest;
+mod lines;
 mod list;
 mod usual;
 
@@ -16,7 +17,9 @@ use uuid::Uuid;
 pub use self::export::EventsExportQuery;
 pub use self::export::{EventsExportParams, export_organization_not_found, write_export_line};
 pub use self::ingest::{EventReferences, IngestRequest, IngestResponse};
+pub use self::lines::{EventLine, line_error, member_error};
 pub use self::list::{EventNameSort, EventNamesParams, EventsListParams, meter_not_found};
+pub use self::usual::UsualLines;
 use crate::Customer;
 use crate::serialize::{display, optional_display};
 

@@ -34,8 +34,8 @@ pub use token::AccessToken;
 pub use wire::WireTimestamp;
 
 pub use event::{
-    Event, EventContext, EventName, EventNamesParams, EventsListParams, IngestRequest,
-    IngestResponse,
+    Event, EventContext, EventLine, EventName, EventNamesParams, EventsListParams, IngestRequest,
+    IngestResponse, UsualLines,
 };
 pub use meter::{Meter, MeterCreate, MeterUpdate, MetersListParams};
 pub use quantity::{MeterQuantities, MeterQuantity, QuantitiesParams};

@@ -28,7 +28,7 @@ use crate::dashboard;
 use crate::error::{ApiError, json_response};
 use crate::extract;
 use crate::routes::{
-    customer_meters, customers, event_types, events, events_export, meter_customers, meters,
+    bulk, customer_meters, customers, event_types, events, events_export, meter_customers, meters,
     organizations, system, system_storage, tokens,
 };
 
@@ -63,6 +63,7 @@ pub(crate) fn router(app: App) -> Router {
         .route("/v1/events", get(events::list_events))
         .route("/v1/events/ingest", post(events::ingest_events).get(events::get_event_named_ingest))
         .route("/v1/events/export", get(events_export::export_events))
+        .route("/v1/events/bulk", post(bulk::ingest_bulk))
         .route("/v1/events/names", get(events::list_event_names))
         .route("/v1/events/{id}", get(events::get_event))
         .route("/v1/event-types", get(event_types::list_event_types))
@@ -216,7 +217,8 @@ async fn admit(State(app): State<App>, mut request: Request, next: Next) -> Resp
         bytes => VERSIONS.into_iter().find(|version| version.as_bytes() == bytes),
     };
     let Some(version) = version else { return ApiError::UnknownPath.into_response() };
-    let mut response = if extract::is_too_large(request.headers()) {
+    let is_of_any_length = request.uri().path() == bulk::PATH;
+    let mut response = if !is_of_any_length && extract::is_too_large(request.headers()) {
         // Who asks before sending the body is not asked for it.
         if !request.headers().contains_key(EXPECT) {
             extract::discard(request.into_body()).await;

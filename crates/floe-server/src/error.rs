@@ -7,8 +7,8 @@ use floe_api::errors::ValidationFailure;
 use floe_store::port::StoreError;
 use http::StatusCode;
 use http::header::{
-    CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, PRAGMA, RETRY_AFTER,
-    WWW_AUTHENTICATE,
+    ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
+    PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE,
 };
 
 /// Seconds after which a client may try again when the server is busy.
@@ -39,6 +39,23 @@ pub(crate) enum ApiError {
     TooSlow,
     /// The body ended early.
     BrokenBody,
+    /// The body is compressed in a way that is not known.
+    UnsupportedCoding,
+    /// The body is of another media type than this one, which the path wants.
+    UnsupportedType(&'static str),
+    /// The compressed body, by the name of its coding, is not what a compressor writes.
+    BrokenEncoding(&'static str),
+    /// The compressed body, by the name of its coding, ends early.
+    TruncatedEncoding(&'static str),
+    /// What ended the reading of many events, some of which are stored.
+    Partial {
+        /// Why the rest was not stored.
+        error: Box<Self>,
+        /// How many were new.
+        inserted: u64,
+        /// How many were known.
+        duplicates: u64,
+    },
     /// Fields are wrong.
     Invalid(ValidationFailure),
     /// There is too much to do; try again.
@@ -71,7 +88,14 @@ impl ApiError {
             Self::InsufficientScope(_) | Self::NotPermitted(_) => StatusCode::FORBIDDEN,
             Self::UnknownPath | Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::NotUtf8 | Self::BrokenBody => StatusCode::BAD_REQUEST,
+            Self::NotUtf8
+            | Self::BrokenBody
+            | Self::BrokenEncoding(_)
+            | Self::TruncatedEncoding(_) => StatusCode::BAD_REQUEST,
+            Self::UnsupportedCoding | Self::UnsupportedType(_) => {
+                StatusCode::UNSUPPORTED_MEDIA_TYPE
+            }
+            Self::Partial { error, .. } => error.status(),
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
@@ -87,8 +111,16 @@ impl ApiError {
     }
 
     fn without_headers(&self) -> Response {
+        match self {
+            // As it is: an offending value may nest deeper and have more digits than a `Value`.
+            Self::Invalid(failure) => json_response(self.status(), failure),
+            _ => json_response(self.status(), &self.body()),
+        }
+    }
+
+    fn body(&self) -> serde_json::Value {
         use serde_json::json;
-        let body = match self {
+        match self {
             Self::Anonymous => json!({"error": "Unauthorized", "detail": "Unauthorized"}),
             Self::InvalidToken => {
                 json!({"error": "invalid_token", "error_description": INVALID_TOKEN})
@@ -112,8 +144,34 @@ impl ApiError {
             Self::TooSlow => {
                 json!({"error": "RequestTimeout", "detail": "The body did not arrive in time."})
             }
-            // As it is: an offending value may nest deeper and have more digits than a `Value`.
-            Self::Invalid(failure) => return json_response(self.status(), failure),
+            Self::UnsupportedCoding => json!({
+                "error": "UnsupportedMediaType",
+                "detail": format!(
+                    "The body may be compressed as one of {}, or not at all.",
+                    crate::encoding::ACCEPTED
+                ),
+            }),
+            Self::UnsupportedType(wanted) => json!({
+                "error": "UnsupportedMediaType",
+                "detail": format!("The body must be of the type {wanted}."),
+            }),
+            Self::BrokenEncoding(coding) => json!({
+                "error": "BadRequest",
+                "detail": format!("The body is not {coding}, or it is damaged."),
+            }),
+            Self::TruncatedEncoding(coding) => json!({
+                "error": "BadRequest",
+                "detail": format!("The body ends before its {coding} data does."),
+            }),
+            Self::Partial { error, inserted, duplicates } => {
+                let mut body = error.body();
+                if let Some(body) = body.as_object_mut() {
+                    body.insert("inserted".to_owned(), (*inserted).into());
+                    body.insert("duplicates".to_owned(), (*duplicates).into());
+                }
+                body
+            }
+            Self::Invalid(failure) => json!({"detail": failure.to_string()}),
             Self::Busy(detail) => json!({"error": "ServiceUnavailable", "detail": detail}),
             Self::Store(error) => match error {
                 StoreError::Busy
@@ -124,8 +182,15 @@ impl ApiError {
                 }
                 _ => json!({"error": "InternalServerError", "detail": "Internal Server Error"}),
             },
-        };
-        json_response(self.status(), &body)
+        }
+    }
+
+    /// What went wrong, without what was done before.
+    fn cause(&self) -> &Self {
+        match self {
+            Self::Partial { error, .. } => error.cause(),
+            error => error,
+        }
     }
 
     fn headers(&self) -> HeaderMap {
@@ -144,6 +209,16 @@ impl ApiError {
             )),
             _ => {}
         }
+        match self.cause() {
+            Self::UnsupportedCoding => {
+                let accepted = HeaderValue::from_static(crate::encoding::ACCEPTED);
+                headers.insert(ACCEPT_ENCODING, accepted);
+            }
+            Self::UnsupportedType(wanted) => {
+                headers.insert(ACCEPT, HeaderValue::from_static(wanted));
+            }
+            _ => {}
+        }
         if let Self::InvalidToken | Self::InsufficientScope(_) = self {
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
             headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
@@ -157,7 +232,7 @@ impl ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        if let Self::Store(error) = &self {
+        if let Self::Store(error) = self.cause() {
             log(error);
         }
         let mut response = self.without_headers();

@@ -17,10 +17,11 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use uuid::Uuid;
 
 use crate::app::App;
+use crate::encoding::{Coding, Decoder, Step};
 use crate::error::ApiError;
 
 /// Silence in the middle of a body after which the request is given up.
-const BODY_PAUSE_MAX: Duration = Duration::from_secs(20);
+pub(crate) const BODY_PAUSE_MAX: Duration = Duration::from_secs(20);
 /// Time for a whole body.
 const BODY_TIME_MAX: Duration = Duration::from_secs(120);
 /// Bytes of a body that is refused which are still read, and the silence in it and the time that
@@ -30,8 +31,15 @@ const REFUSED_PAUSE_MAX: Duration = Duration::from_millis(500);
 const REFUSED_TIME_MAX: Duration = Duration::from_secs(10);
 /// Bytes of all bodies together; while there are more, further ones are refused.
 const BODIES_BYTES_MAX: usize = 512 * 1024 * 1024;
+/// Bytes of a compressed body. What decodes to a body within the limit may be a little longer than
+/// that, if it cannot be compressed.
+const ENCODED_BYTES_MAX: usize = BODY_BYTES_MAX + BODY_BYTES_MAX / 64;
+/// Bytes that are decoded in one step.
+const DECODED_STEP_BYTES: usize = 64 * 1024;
+/// How many bodies are decoded at a time, each with the window of a decoder.
+const DECODERS_MAX: usize = 16;
 /// Bodies from here on are parsed beside the threads that serve connections.
-const LARGE_BODY_BYTES: usize = 128 * 1024;
+pub(crate) const LARGE_BODY_BYTES: usize = 128 * 1024;
 
 /// Bodies from here on are worked on by a few requests at a time: parsed, a hostile one takes
 /// thirty times its size.
@@ -41,6 +49,16 @@ const HUGE_BODIES_MAX: usize = 4;
 
 static BODIES_BYTES: AtomicUsize = AtomicUsize::new(0);
 static HUGE_BODIES: Semaphore = Semaphore::const_new(HUGE_BODIES_MAX);
+static DECODERS: Semaphore = Semaphore::const_new(DECODERS_MAX);
+
+/// A turn to work on something that takes many times its size, if it is of so many bytes.
+pub(crate) async fn turn(bytes: usize) -> Option<SemaphorePermit<'static>> {
+    if bytes < HUGE_BODY_BYTES {
+        return None;
+    }
+    // The semaphore is never closed.
+    HUGE_BODIES.acquire().await.ok()
+}
 
 /// A part of [`BODIES_BYTES`], given back when the body is dropped.
 #[derive(Debug, Default)]
@@ -75,7 +93,12 @@ pub(crate) struct Body {
 /// Whether the length that a request announces is over the limit.
 pub(crate) fn is_too_large(headers: &HeaderMap) -> bool {
     let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-    length.is_some_and(|text| text.parse::<usize>().is_ok_and(|length| length > BODY_BYTES_MAX))
+    // A coding that is not known is refused for that.
+    let bytes_max = match Coding::of(headers) {
+        Ok(Some(_)) => ENCODED_BYTES_MAX,
+        Ok(None) | Err(_) => BODY_BYTES_MAX,
+    };
+    length.is_some_and(|text| text.parse::<usize>().is_ok_and(|length| length > bytes_max))
 }
 
 /// Reads what a client goes on sending of a body that is refused, within bounds.
@@ -107,49 +130,96 @@ impl FromRequest<App> for Body {
 
     async fn from_request(request: Request, _: &App) -> Result<Self, ApiError> {
         let is_json = is_json(request.headers());
-        let mut share = Share::default();
+        let coding = Coding::of(request.headers());
         let mut body = request.into_body();
-        let read = async {
-            let mut first = Bytes::new();
-            let mut rest: Vec<u8> = Vec::new();
-            while let Some(frame) = tokio::time::timeout(BODY_PAUSE_MAX, body.frame())
-                .await
-                .map_err(|_| ApiError::TooSlow)?
-            {
-                let frame = frame.map_err(|_| ApiError::BrokenBody)?;
-                let Ok(data) = frame.into_data() else { continue };
-                share.add(data.len())?;
-                if share.0 > BODY_BYTES_MAX {
-                    return Err(ApiError::TooLarge);
-                }
-                if first.is_empty() && rest.is_empty() {
-                    first = data;
-                } else {
-                    if rest.is_empty() {
-                        rest = std::mem::take(&mut first).into();
-                    }
-                    rest.extend_from_slice(&data);
-                }
-            }
-            Ok(if rest.is_empty() { first } else { rest.into() })
+        let read = match coding {
+            Err(error) => Err(error),
+            Ok(None) => read_whole(&mut body, BODY_BYTES_MAX).await,
+            Ok(Some(coding)) => match read_whole(&mut body, ENCODED_BYTES_MAX).await {
+                Ok((bytes, _share)) => decode_whole(coding, &bytes).await,
+                Err(error) => Err(error),
+            },
         };
-        let read = tokio::time::timeout(BODY_TIME_MAX, read).await;
-        let bytes = match read.unwrap_or(Err(ApiError::TooSlow)) {
-            Ok(bytes) => bytes,
+        let (bytes, share) = match read {
+            Ok(read) => read,
             Err(error) => {
-                if let ApiError::TooLarge = error {
+                if let ApiError::TooLarge | ApiError::UnsupportedCoding = error {
                     discard(body).await;
                 }
                 return Err(error);
             }
         };
-        let turn = if bytes.len() < HUGE_BODY_BYTES {
-            None
-        } else {
-            // The semaphore is never closed.
-            HUGE_BODIES.acquire().await.ok()
-        };
+        let turn = turn(bytes.len()).await;
         Ok(Self { bytes, is_json, _share: share, _turn: turn })
+    }
+}
+
+/// Reads a body of at most so many bytes, as it is sent.
+async fn read_whole(
+    body: &mut axum::body::Body,
+    bytes_max: usize,
+) -> Result<(Bytes, Share), ApiError> {
+    let mut share = Share::default();
+    let read = async {
+        let mut first = Bytes::new();
+        let mut rest: Vec<u8> = Vec::new();
+        while let Some(frame) = tokio::time::timeout(BODY_PAUSE_MAX, body.frame())
+            .await
+            .map_err(|_| ApiError::TooSlow)?
+        {
+            let frame = frame.map_err(|_| ApiError::BrokenBody)?;
+            let Ok(data) = frame.into_data() else { continue };
+            share.add(data.len())?;
+            if share.0 > bytes_max {
+                return Err(ApiError::TooLarge);
+            }
+            if first.is_empty() && rest.is_empty() {
+                first = data;
+            } else {
+                if rest.is_empty() {
+                    rest = std::mem::take(&mut first).into();
+                }
+                rest.extend_from_slice(&data);
+            }
+        }
+        Ok(if rest.is_empty() { first } else { rest.into() })
+    };
+    let read = tokio::time::timeout(BODY_TIME_MAX, read).await;
+    Ok((read.unwrap_or(Err(ApiError::TooSlow))?, share))
+}
+
+/// Decodes a body that has arrived. Since nobody is waited for, a few decoders at a time are
+/// enough for all, and their windows take little memory.
+async fn decode_whole(coding: Coding, encoded: &[u8]) -> Result<(Bytes, Share), ApiError> {
+    // The semaphore is never closed.
+    let _permit = DECODERS.acquire().await.ok();
+    let decode = || {
+        let mut decoder = Decoder::new(coding)?;
+        let mut share = Share::default();
+        let mut decoded = Vec::new();
+        let mut rest = encoded;
+        loop {
+            let start = decoded.len();
+            decoded.resize(start + DECODED_STEP_BYTES, 0);
+            let Step { read, written } =
+                decoder.step(rest, decoded.get_mut(start..).unwrap_or_default())?;
+            decoded.truncate(start + written);
+            rest = rest.get(read..).unwrap_or_default();
+            share.add(written)?;
+            if share.0 > BODY_BYTES_MAX {
+                return Err(ApiError::TooLarge);
+            }
+            if rest.is_empty() && written < DECODED_STEP_BYTES {
+                break;
+            }
+        }
+        decoder.finish()?;
+        Ok((decoded.into(), share))
+    };
+    if encoded.len() < LARGE_BODY_BYTES / 16 {
+        decode()
+    } else {
+        tokio::task::block_in_place(decode)
     }
 }
 

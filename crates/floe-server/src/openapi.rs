@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 use crate::auth::Needs;
 use crate::routes::{
-    customer_meters, customers, event_types, events, events_export, meter_customers, meters,
+    bulk, customer_meters, customers, event_types, events, events_export, meter_customers, meters,
     organizations, system, system_storage, tokens,
 };
 
@@ -41,6 +41,9 @@ is nothing to say. In a query, a list is the parameter repeated: `name=a&name=b`
 A change that was answered with 2xx is on disk and survives a crash. 503 means that the server has \
 too much to do, no space left or a disk that fails: try again after the seconds in `Retry-After`.
 
+The body of a request may be compressed: `Content-Encoding: gzip` or `zstd` (with a window of at \
+most 8 MiB). Its limit counts after decompression.
+
 The header `Polar-Version` may ask for version `2026-04`, `2026-10` or `2027-01`, which are alike \
 here; any other is answered with 404. Paths are served with and without a slash at the end.";
 
@@ -54,6 +57,7 @@ here; any other is answered with 404. Paths are served with and without a slash 
         meters::get_meter_quantities,
         meter_customers::list_meter_customers,
         events::ingest_events,
+        bulk::ingest_bulk,
         events::list_events,
         events::list_event_names,
         events_export::export_events,
@@ -94,6 +98,8 @@ here; any other is answered with 404. Paths are served with and without a slash 
         Forbidden,
         ResourceNotFound,
         RequestBodyTooLarge,
+        BadRequest,
+        UnsupportedMediaType,
         ServiceUnavailable,
         ValidationFailure,
     )),
@@ -201,13 +207,20 @@ fn complete(method: HttpMethod, operation: &mut Operation) {
         }
     }
     let has_body = operation.request_body.is_some();
+    // What has many lines refuses each by itself.
+    let has_lines = match &operation.request_body {
+        Some(RefOr::T(body)) => body.content.contains_key(bulk::NDJSON),
+        _ => false,
+    };
     if let Some(RefOr::T(RequestBody { required, .. })) = &mut operation.request_body {
         *required = Some(Required::True);
     }
     let errors = [
         ("404", "NotFound", in_path),
-        ("413", "TooLarge", has_body),
-        ("422", "Invalid", is_checked),
+        ("400", "BadBody", has_body),
+        ("413", "TooLarge", has_body && !has_lines),
+        ("415", "UnsupportedMediaType", has_body),
+        ("422", "Invalid", is_checked && !has_lines),
         ("503", "Unavailable", !matches!(method, HttpMethod::Get)),
     ];
     for (status, name, _) in errors.into_iter().filter(|(_, _, is_possible)| *is_possible) {
@@ -292,7 +305,7 @@ fn response(description: &str, schema: &str) -> Response {
     Response::builder().description(description).content("application/json", content).build()
 }
 
-fn shared_responses() -> [(String, RefOr<Response>); 5] {
+fn shared_responses() -> [(String, RefOr<Response>); 7] {
     let integer = Object::builder().schema_type(Type::Integer).minimum(Some(0)).build();
     let mut unauthorized = response("There is no token, or it is not valid.", "Unauthorized");
     unauthorized.headers.insert("WWW-Authenticate".to_owned(), RefOr::T(Header::default()));
@@ -307,10 +320,35 @@ fn shared_responses() -> [(String, RefOr<Response>); 5] {
         "There is no such thing, or it belongs to another organization.",
         "ResourceNotFound",
     );
+    let mut unsupported = response(
+        "The body is of a media type, or compressed in a way, that is not read here.",
+        "UnsupportedMediaType",
+    );
+    let text = || Object::builder().schema_type(Type::String).build();
+    for (name, description) in [
+        ("Accept-Encoding", "How a body may be compressed, if that is what is wrong."),
+        ("Accept", "The media type of a body, if that is what is wrong."),
+    ] {
+        let mut header = Header::new(text());
+        header.description = Some(description.to_owned());
+        unsupported.headers.insert(name.to_owned(), RefOr::T(header));
+    }
+    let bad_body = response(
+        "The body ends early, is not UTF-8, or is not compressed as its Content-Encoding says.",
+        "BadRequest",
+    );
     [
         ("Unauthorized", unauthorized),
+        ("BadBody", bad_body),
+        ("UnsupportedMediaType", unsupported),
         ("NotFound", not_found),
-        ("TooLarge", response("The body is over 10 MiB (10485760 bytes).", "RequestBodyTooLarge")),
+        (
+            "TooLarge",
+            response(
+                "The body is over 10 MiB (10485760 bytes), decompressed.",
+                "RequestBodyTooLarge",
+            ),
+        ),
         ("Invalid", response("Parameters or fields are wrong; all that are.", "ValidationFailure")),
         ("Unavailable", unavailable),
     ]
@@ -416,6 +454,23 @@ mod errors {
     }
 
     #[derive(ToSchema)]
+    pub(super) struct BadRequest {
+        /// What is wrong, for people.
+        detail: String,
+        /// `BadRequest` if it is about compression.
+        #[schema(required = false)]
+        error: String,
+    }
+
+    #[derive(ToSchema)]
+    pub(super) struct UnsupportedMediaType {
+        #[schema(pattern = "^UnsupportedMediaType$")]
+        error: String,
+        /// What is read here, for people.
+        detail: String,
+    }
+
+    #[derive(ToSchema)]
     pub(super) struct ServiceUnavailable {
         #[schema(pattern = "^ServiceUnavailable$")]
         error: String,
@@ -433,7 +488,7 @@ mod errors {
     }
 
     #[derive(ToSchema)]
-    pub(super) struct ValidationError {
+    pub(crate) struct ValidationError {
         /// What kind of error it is, as in `missing`.
         r#type: String,
         /// Where it is: `body`, `query` or `path`, then keys and indices.
@@ -457,9 +512,10 @@ mod errors {
     }
 }
 
+pub(crate) use errors::ValidationError;
 use errors::{
-    Forbidden, RequestBodyTooLarge, ResourceNotFound, ServiceUnavailable, Unauthorized,
-    ValidationFailure,
+    BadRequest, Forbidden, RequestBodyTooLarge, ResourceNotFound, ServiceUnavailable, Unauthorized,
+    UnsupportedMediaType, ValidationFailure,
 };
 
 #[cfg(test)]
@@ -598,6 +654,7 @@ mod tests {
             ("Forbidden", "detail"),
             ("Forbidden", "error_description"),
             ("ValidationError", "ctx"),
+            ("BadRequest", "error"),
         ];
         while let Some(reference) = pending.pop_first() {
             let name = reference.rsplit('/').next().unwrap();
@@ -649,8 +706,10 @@ mod tests {
             let found: Vec<_> = operation["responses"].as_object().unwrap().keys().collect();
             assert_eq!(found, answers, "{method} {path}");
         };
-        let write = ["200", "401", "403", "413", "422", "503"];
+        let write = ["200", "400", "401", "403", "413", "415", "422", "503"];
         check("/v1/events/ingest", "post", &["events:write"], &write);
+        let lines = ["200", "400", "401", "403", "415", "503"];
+        check("/v1/events/bulk", "post", &["events:write"], &lines);
         let read = ["200", "401", "403", "404", "422"];
         check("/v1/meters/{id}", "get", &["meters:read", "meters:write"], &read);
         check("/v1/customer-meters/{id}", "get", &["customer_meters:read"], &read);
@@ -689,6 +748,15 @@ mod tests {
                     continue;
                 }
                 let id = operation["operationId"].as_str().unwrap();
+                if id == "ingest_bulk" {
+                    let content = &operation["requestBody"]["content"][bulk::NDJSON];
+                    let lines = content["example"].as_str().unwrap();
+                    assert_eq!(lines.lines().count(), 2);
+                    for line in lines.lines() {
+                        floe_api::EventLine::parse(line.as_bytes(), system_time()).unwrap();
+                    }
+                    continue;
+                }
                 let content = &operation["requestBody"]["content"]["application/json"];
                 assert!(content["example"].is_object(), "{id}");
                 let text = content["example"].to_string();

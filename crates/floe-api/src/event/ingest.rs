@@ -62,21 +62,28 @@ impl<'a> IngestRequest<'a> {
         let mut references = Vec::new();
         for (index, element) in elements.iter().enumerate() {
             let loc = loc.index(index);
-            if let Some((event, ids)) = EventForm::of(element, now).read(&loc, errors) {
-                if ids != Ids::default() {
-                    let Ids { organization_id, customer_id, member_id } = ids;
-                    references.push(EventReferences {
-                        index,
-                        organization_id,
-                        customer_id,
-                        member_id,
-                    });
+            if let Some((event, ids)) = Self::parse_event(element, &loc, now, errors) {
+                if !ids.is_empty() {
+                    references.push(EventReferences { index, ..ids });
                 }
                 events.push(event);
             }
         }
         (errors.len() == before && events.len() == elements.len())
             .then_some(Self { events, references })
+    }
+
+    /// Reads one event, which stands at `loc`; `None` after adding errors. The index of what it
+    /// refers to is 0.
+    pub(super) fn parse_event(
+        json: &'a Json<'a>,
+        loc: &Loc<'_>,
+        now: Timestamp,
+        errors: &mut Errors,
+    ) -> Option<(NewEvent<'a>, EventReferences)> {
+        let (event, ids) = EventForm::of(json, now).read(loc, errors)?;
+        let Ids { organization_id, customer_id, member_id } = ids;
+        Some((event, EventReferences { index: 0, organization_id, customer_id, member_id }))
     }
 
     /// What to answer if business rules are not met: at most one error an event, in the order of
@@ -103,6 +110,13 @@ impl<'a> IngestRequest<'a> {
 }
 
 impl EventReferences {
+    /// Whether there is nothing to look at.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let Self { index: _, organization_id, customer_id, member_id } = self;
+        organization_id.is_none() && customer_id.is_none() && member_id.is_none()
+    }
+
     /// Adds the error that `organization_id` is not allowed; nothing if there is none.
     pub fn push_organization_token(&self, errors: &mut Errors) {
         if let Some(id) = self.organization_id {

@@ -15,6 +15,7 @@ use floe_core::{
 use jiter::{NumberAny, NumberInt};
 use uuid::Uuid;
 
+use super::EventLine;
 use super::ingest::{EventReferences, IngestRequest, past};
 use crate::errors::{Errors, Loc};
 use crate::json::{Json, has_nul, key_kind};
@@ -41,6 +42,44 @@ impl<'a> IngestRequest<'a> {
     pub fn parse_usual(body: &'a [u8], now: Timestamp) -> Option<Self> {
         Reader { json: Scanner::new(body)?, now, entries: Vec::new() }.body()
     }
+}
+
+/// Reads usual events, one a line; what is not usual is for [`EventLine::parse`].
+#[derive(Debug)]
+pub struct UsualLines<'a> {
+    now: Timestamp,
+    entries: Vec<(Cow<'a, str>, Value<'a>)>,
+}
+
+impl<'a> UsualLines<'a> {
+    /// Reads lines from now on. `now` is when events without a timestamp happened, and the latest
+    /// timestamp that there may be.
+    #[must_use]
+    pub fn new(now: Timestamp) -> Self {
+        Self { now, entries: Vec::new() }
+    }
+
+    /// Reads the JSON text of one event. `None` says nothing of it but that it takes
+    /// [`EventLine::parse`]; what is there equals what that gives.
+    #[must_use]
+    pub fn read(&mut self, line: &'a [u8]) -> Option<EventLine<'a>> {
+        let mut entries = std::mem::take(&mut self.entries);
+        entries.clear();
+        let mut reader = Reader { json: Scanner::new(line)?, now: self.now, entries };
+        let (event, organization_id) = reader.event()?;
+        reader.json.end()?;
+        self.entries = reader.entries;
+        Some(EventLine { references: references(&event, organization_id), event })
+    }
+}
+
+/// What business rules look at in an event that is the first.
+fn references(event: &NewEvent<'_>, organization_id: Option<Uuid>) -> EventReferences {
+    let customer_id = match &event.customer {
+        CustomerRef::Id(id) => Some(*id),
+        CustomerRef::External(_) => None,
+    };
+    EventReferences { index: 0, organization_id, customer_id, member_id: None }
 }
 
 struct Reader<'a> {
@@ -76,21 +115,13 @@ impl<'a> Reader<'a> {
             return None;
         }
         let mut events = Vec::new();
-        let mut references = Vec::new();
+        let mut found = Vec::new();
         let mut more = self.json.open(b'[', b']')?;
         while more {
             let (event, organization_id) = self.event()?;
-            let customer_id = match &event.customer {
-                CustomerRef::Id(id) => Some(*id),
-                CustomerRef::External(_) => None,
-            };
-            if organization_id.is_some() || customer_id.is_some() {
-                references.push(EventReferences {
-                    index: events.len(),
-                    organization_id,
-                    customer_id,
-                    member_id: None,
-                });
+            let references_of_it = references(&event, organization_id);
+            if !references_of_it.is_empty() {
+                found.push(EventReferences { index: events.len(), ..references_of_it });
             }
             events.push(event);
             more = self.json.more(b']')?;
@@ -99,7 +130,7 @@ impl<'a> Reader<'a> {
             return None;
         }
         self.json.end()?;
-        Some(IngestRequest { events, references })
+        Some(IngestRequest { events, references: found })
     }
 
     /// The event, and the organization that it names.

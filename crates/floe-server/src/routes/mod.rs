@@ -1,5 +1,6 @@
 //! The handlers, one file a resource.
 
+pub(crate) mod bulk;
 pub(crate) mod customer_meters;
 pub(crate) mod customers;
 pub(crate) mod event_types;

@@ -32,7 +32,20 @@ impl Server {
 
     /// The same, with more arguments.
     pub(crate) fn start_with(data: &Path, arguments: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_floe"))
+        let command = Command::new(env!("CARGO_BIN_EXE_floe"));
+        Self::start_by(command, data, arguments)
+    }
+
+    /// The same on a disk that is soon full: no file may be longer than so many KiB.
+    pub(crate) fn start_limited(data: &Path, file_kib_max: u32) -> Self {
+        let script = format!("trap '' XFSZ; ulimit -f {file_kib_max}; exec \"$0\" \"$@\"");
+        let mut command = Command::new("bash");
+        command.args(["-c", &script, env!("CARGO_BIN_EXE_floe")]);
+        Self::start_by(command, data, &[])
+    }
+
+    fn start_by(mut command: Command, data: &Path, arguments: &[&str]) -> Self {
+        let mut child = command
             .args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json", "--data"])
             .arg(data)
             .args(arguments)
@@ -75,6 +88,13 @@ impl Server {
             std::thread::sleep(Duration::from_millis(5));
         }
         server
+    }
+
+    /// The most memory that it ever had, in KiB; `None` where the system does not tell.
+    pub(crate) fn peak_kib(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        line.trim().trim_end_matches(" kB").parse().ok()
     }
 
     /// What it logged so far.
@@ -357,6 +377,19 @@ impl Api {
         path: &str,
         body: Option<impl Into<reqwest::blocking::Body>>,
     ) -> Answer {
+        let answer = self.send_unchecked(method, path, body);
+        assert!(answer.status < 500, "{}: {} {}", answer.asked, answer.status, answer.text);
+        answer
+    }
+
+    /// As [`send`](Self::send), but the server may fail.
+    #[track_caller]
+    pub(crate) fn send_unchecked(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<impl Into<reqwest::blocking::Body>>,
+    ) -> Answer {
         let url = format!("http://{}{path}", self.address);
         let mut request = client().request(method.parse().unwrap(), url);
         if let Some(token) = &self.token {
@@ -394,7 +427,6 @@ impl Api {
             serde_json::from_str(&text).unwrap_or_default()
         };
         let answer = Answer { status, headers, text, json, asked };
-        assert!(status < 500, "{}: {status} {}", answer.asked, answer.text);
         if path.starts_with("/v1/") {
             if status != 204 {
                 let is_export = status == 200 && path.starts_with("/v1/events/export");

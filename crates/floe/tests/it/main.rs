@@ -1,6 +1,7 @@
 //! Black-box tests: the built binary, over HTTP.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod bulk;
 mod cli;
 mod cli_api;
 mod client;
