@@ -70,7 +70,7 @@ pub struct Client {
 }
 
 /// An answer that is a success.
-struct Answer {
+pub(crate) struct Answer {
     status: u16,
     body: Bytes,
 }
@@ -304,7 +304,7 @@ impl Client {
     }
 
     /// What an answer says.
-    fn read<T: DeserializeOwned>(&self, Answer { status, body }: Answer) -> Result<T> {
+    pub(crate) fn read<T: DeserializeOwned>(&self, Answer { status, body }: Answer) -> Result<T> {
         serde_json::from_slice(&body).map_err(|error| Error::Unexpected {
             url: self.url.clone(),
             status,
@@ -312,7 +312,12 @@ impl Client {
         })
     }
 
-    fn request(&self, method: Method, path: &[&str], query: &[Parameter]) -> RequestBuilder {
+    pub(crate) fn request(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: &[Parameter],
+    ) -> RequestBuilder {
         let mut url = self.base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             // Cannot fail: an address that cannot have segments was refused.
@@ -348,7 +353,7 @@ impl Client {
     }
 
     /// The whole answer, if it is a success.
-    async fn execute(&self, request: RequestBuilder) -> Result<Answer> {
+    pub(crate) async fn execute(&self, request: RequestBuilder) -> Result<Answer> {
         let response = self.head(request).await?;
         let status = response.status().as_u16();
         let body = response.bytes().await.map_err(|error| self.transport(error))?;

@@ -31,6 +31,7 @@
 
 mod address;
 mod aggregation;
+mod bulk;
 mod client;
 mod cost;
 mod customer_meters;
@@ -58,6 +59,7 @@ mod wire;
 
 pub use address::Address;
 pub use aggregation::{Aggregation, AggregationFunction};
+pub use bulk::{BulkBody, BulkIngested, Compression, RefusedLine};
 pub use client::{Client, DEFAULT_URL, REQUEST_TIME_MAX};
 pub use cost::{Cost, InvalidCost};
 pub use customer_meters::{
