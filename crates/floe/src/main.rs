@@ -40,6 +40,11 @@ enum Command {
     /// Make, list and revoke organizations' access tokens on a running server.
     #[command(subcommand)]
     Tokens(cmd::tokens::Tokens),
+    // What it says of itself, how it ends included.
+    Import(cmd::import::Import),
+    /// Write events, or the quantities of a meter, to a file.
+    #[command(subcommand)]
+    Export(cmd::export::Export),
     /// Manage the root token of a data folder.
     #[command(subcommand)]
     RootToken(cmd::root_token::RootToken),
@@ -47,9 +52,6 @@ enum Command {
     Backup(cmd::backup::Backup),
     /// Make a data folder from a backup.
     Restore(cmd::restore::Restore),
-    /// Write events, or the quantities of a meter, to a file.
-    #[command(subcommand)]
-    Export(cmd::export::Export),
     /// Check everything in a data folder that no server has open.
     Verify(cmd::verify::Verify),
     /// Show what a data folder holds and takes on disk.
@@ -74,6 +76,8 @@ fn main() -> std::process::ExitCode {
         Command::Backup(command) => command.run(),
         Command::Restore(command) => command.run(),
         Command::Export(command) => command.run(),
+        // It tells by how it ends whether rows were refused.
+        Command::Import(command) => return command.run(),
         // It tells by how it ends what it found.
         Command::Verify(command) => return command.run(),
         Command::Stats(command) => command.run(),

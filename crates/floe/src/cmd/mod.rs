@@ -6,6 +6,7 @@ pub(crate) mod customers;
 pub(crate) mod events;
 pub(crate) mod export;
 pub(crate) mod meters;
+pub(crate) mod import;
 pub(crate) mod organizations;
 pub(crate) mod restore;
 pub(crate) mod root_token;

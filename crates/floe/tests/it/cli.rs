@@ -193,6 +193,7 @@ fn help_says_what_there_is() {
         "tokens revoke",
         "root-token",
         "root-token rotate",
+        "import",
         "export",
         "export events",
         "export quantities",

@@ -33,7 +33,13 @@ impl Server {
     /// The same, with more arguments.
     pub(crate) fn start_with(data: &Path, arguments: &[&str]) -> Self {
         let command = Command::new(env!("CARGO_BIN_EXE_floe"));
-        Self::start_by(command, data, arguments)
+        Self::start_by(command, data, "127.0.0.1:0", arguments)
+    }
+
+    /// The same at an address where another one was.
+    pub(crate) fn start_at(data: &Path, address: SocketAddr) -> Self {
+        let command = Command::new(env!("CARGO_BIN_EXE_floe"));
+        Self::start_by(command, data, &address.to_string(), &[])
     }
 
     /// The same on a disk that is soon full: no file may be longer than so many KiB.
@@ -41,12 +47,12 @@ impl Server {
         let script = format!("trap '' XFSZ; ulimit -f {file_kib_max}; exec \"$0\" \"$@\"");
         let mut command = Command::new("bash");
         command.args(["-c", &script, env!("CARGO_BIN_EXE_floe")]);
-        Self::start_by(command, data, &[])
+        Self::start_by(command, data, "127.0.0.1:0", &[])
     }
 
-    fn start_by(mut command: Command, data: &Path, arguments: &[&str]) -> Self {
+    fn start_by(mut command: Command, data: &Path, listen: &str, arguments: &[&str]) -> Self {
         let mut child = command
-            .args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json", "--data"])
+            .args(["serve", "--listen", listen, "--log-format", "json", "--data"])
             .arg(data)
             .args(arguments)
             .env("FLOE_ROOT_TOKEN", ROOT_TOKEN)

@@ -16,6 +16,7 @@ mod events_export;
 mod export;
 mod harness;
 mod hostile;
+mod import;
 mod isolation;
 mod meter_customers;
 mod meters;
