@@ -29,7 +29,7 @@ pub(crate) const REGIONS: [&str; 4] = ["r0", "r1", "r2", "r3"];
 /// Keys of metadata where there are many.
 const MANY_KEYS: usize = 200;
 /// The keys that the questions are about come first among them.
-const USUAL_KEYS: [&str; 4] = ["tokens", "model", "region", "latency"];
+pub(crate) const USUAL_KEYS: [&str; 4] = ["tokens", "model", "region", "latency"];
 
 /// Data that an engine might have been tuned away from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

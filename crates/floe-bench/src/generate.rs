@@ -128,7 +128,7 @@ fn kind(value: &Value<'_>) -> Option<Kind> {
 
 /// A file with the columns of a segment, from the generator alone: what an engine answers from it
 /// has nothing in common with Floe's own way of writing.
-fn write_parquet(data: &DataSet, path: &Path) -> anyhow::Result<()> {
+pub(crate) fn write_parquet(data: &DataSet, path: &Path) -> anyhow::Result<()> {
     let mut places: HashMap<(String, Kind), usize> = HashMap::new();
     let mut names = Vec::new();
     // The first events have every column of the data set: there are at most 200.

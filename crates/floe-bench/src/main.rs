@@ -15,6 +15,7 @@ mod first_query;
 mod folder;
 mod generate;
 mod http;
+mod import;
 mod ingest;
 mod load;
 mod mixed;
@@ -50,6 +51,7 @@ enum Command {
     Scale(scale::Scale),
     Crosscheck(crosscheck::Crosscheck),
     Ingest(ingest::Ingest),
+    Import(import::Import),
     Mixed(mixed::Mixed),
     Start(start::Start),
     Variants(variants::Variants),
@@ -74,6 +76,7 @@ fn main() -> anyhow::Result<()> {
             Vec::new()
         }
         Command::Ingest(ingest) => ingest.run()?,
+        Command::Import(import) => import.run()?,
         Command::Mixed(mixed) => mixed.run()?,
         Command::Start(start) => start.run()?,
         Command::Client(client) => client.run()?,

@@ -26,6 +26,14 @@ pub(crate) fn anonymous_bytes(process: u32) -> anyhow::Result<u64> {
     Ok(kibibytes.parse::<u64>()? * 1024)
 }
 
+/// The most resident memory that a process ever had, in bytes.
+pub(crate) fn peak_bytes(process: u32) -> anyhow::Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kibibytes = line.context("no VmHWM in status")?.trim().trim_end_matches(" kB");
+    Ok(kibibytes.parse::<u64>()? * 1024)
+}
+
 /// Waits until a process has used no CPU time for a while; at most a minute.
 pub(crate) fn wait_until_idle(process: u32) -> anyhow::Result<()> {
     let began = Instant::now();
