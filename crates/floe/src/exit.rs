@@ -15,7 +15,6 @@ pub(crate) const CODES: &str = "Exit codes:
 /// Why a command ends with another code than 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reason {
-    Usage = 2,
     NotThere = 4,
     Unreachable = 5,
 }
@@ -35,6 +34,18 @@ impl fmt::Display for Ending {
 
 impl std::error::Error for Ending {}
 
+/// A command line that cannot be carried out as it was given.
+#[derive(Debug)]
+pub(crate) struct Usage(pub(crate) String);
+
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
+
 /// An error with a reason that decides the exit code.
 pub(crate) fn error(reason: Reason, message: impl Into<String>) -> anyhow::Error {
     Ending { reason, message: message.into() }.into()
@@ -42,11 +53,21 @@ pub(crate) fn error(reason: Reason, message: impl Into<String>) -> anyhow::Error
 
 /// An error of the command line, beyond what its parser sees.
 pub(crate) fn usage(message: impl Into<String>) -> anyhow::Error {
-    error(Reason::Usage, message)
+    Usage(message.into()).into()
 }
+
+/// The code of a command that came to its end, some rows refused.
+pub(crate) const SOME_REFUSED: u8 = 3;
 
 /// The code for an error.
 pub(crate) fn code(error: &anyhow::Error) -> ExitCode {
-    let reason = error.chain().find_map(|cause| cause.downcast_ref::<Ending>());
-    reason.map_or(ExitCode::FAILURE, |ending| ExitCode::from(ending.reason as u8))
+    for cause in error.chain() {
+        if let Some(ending) = cause.downcast_ref::<Ending>() {
+            return ExitCode::from(ending.reason as u8);
+        }
+        if cause.is::<Usage>() {
+            return ExitCode::from(2);
+        }
+    }
+    ExitCode::FAILURE
 }

@@ -20,6 +20,12 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// From nothing to a first quantity, on sample data.
+    ///
+    /// Starts a server on a folder of its own, imports a month of made-up usage, makes a meter and
+    /// asks for its quantities, each with the command that does it. Run again, it counts nothing
+    /// twice.
+    Quickstart(cmd::quickstart::Quickstart),
     /// Serve the HTTP API from a data folder.
     Serve(cmd::serve::Serve),
     /// Make meters, and ask how much they counted.
@@ -65,6 +71,7 @@ enum Command {
 fn main() -> std::process::ExitCode {
     let arguments = Arguments::parse();
     let result = match arguments.command {
+        Command::Quickstart(command) => command.run(),
         Command::Serve(serve) => serve.run(),
         Command::Meters(command) => command.run(),
         Command::Events(command) => command.run(),
@@ -77,7 +84,10 @@ fn main() -> std::process::ExitCode {
         Command::Restore(command) => command.run(),
         Command::Export(command) => command.run(),
         // It tells by how it ends whether rows were refused.
-        Command::Import(command) => return command.run(),
+        Command::Import(command) => match command.run() {
+            Ok(code) => return code,
+            Err(error) => Err(error),
+        },
         // It tells by how it ends what it found.
         Command::Verify(command) => return command.run(),
         Command::Stats(command) => command.run(),

@@ -155,6 +155,7 @@ fn help(name: &str, arguments: &[&str]) {
 fn help_says_what_there_is() {
     help("help", &["--help"]);
     let commands = [
+        "quickstart",
         "serve",
         "meters",
         "meters create",

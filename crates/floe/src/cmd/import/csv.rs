@@ -7,13 +7,13 @@ use std::rc::Rc;
 use anyhow::Context as _;
 use csv::{ByteRecord, Reader, ReaderBuilder};
 
-use super::Usage;
 use super::ids::Ids;
 use super::instant::{self, Zone};
 use super::mapping::{
     Kind, Mapping, MappingArguments, Missing, Row, write_json_text, write_typed_text,
 };
 use super::rows::{LINE_BYTES_MAX, Outcome, Refused, Rows};
+use crate::exit::Usage;
 
 /// Bytes that are read at a time.
 const READ_BYTES: usize = 64 * 1024;

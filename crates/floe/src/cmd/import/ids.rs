@@ -3,8 +3,8 @@
 
 use std::io::Write as _;
 
-use super::Usage;
 use super::source::Input;
+use crate::exit::Usage;
 
 /// Makes external ids `import:<batch>:<row>`.
 #[derive(Debug)]

@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
-use super::Usage;
 use super::mapping::{shown, write_json_text};
+use crate::exit::Usage;
 
 /// Unix numbers beyond this are neither seconds nor milliseconds of a year that has four digits.
 const UNIX_MILLISECONDS_MAX: f64 = 253_402_300_800_000.0;

@@ -1,8 +1,8 @@
 //! Which column becomes which field of an event, and the writing of the event.
 
-use super::Usage;
 use super::ids::Ids;
 use super::instant::Zone;
+use crate::exit::Usage;
 
 /// Which column is what.
 #[derive(Debug, Clone, clap::Args)]

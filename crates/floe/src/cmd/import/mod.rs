@@ -35,6 +35,7 @@ use self::rows::{Outcome, Refused, Rows};
 use self::sending::{CHUNKS_WAITING_MAX, Chunk, Sending};
 use self::source::{Format, Input};
 use crate::connection::{Connection, Failure, organization_id};
+use crate::exit::{self, Usage};
 use crate::output::{print, print_json};
 
 /// Import events from NDJSON, CSV or Parquet files
@@ -49,8 +50,7 @@ use crate::output::{print, print_json};
 /// Rows that are refused, by the mapping or by the server, are written to a file beside the input,
 /// with the number of their line and the reason.
 ///
-/// Ends with 0 if all rows are in, with 1 if it failed, with 2 if it was not understood, and with 3
-/// if it came to its end and some rows were refused.
+/// It ends with 3 if it came to its end and some rows were refused.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Import {
     /// The files; `-` is standard input
@@ -91,18 +91,6 @@ pub(crate) struct Import {
     connection: Connection,
 }
 
-/// A command that cannot be carried out as it was given.
-#[derive(Debug)]
-struct Usage(String);
-
-impl std::fmt::Display for Usage {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Usage {}
-
 fn delimiter(text: &str) -> Result<u8, String> {
     match text.as_bytes() {
         [byte @ 0x09..=0x7e] if !matches!(byte, b'"' | b'\n' | b'\r') => Ok(*byte),
@@ -111,20 +99,12 @@ fn delimiter(text: &str) -> Result<u8, String> {
     }
 }
 
-/// How an import ends that some rows were refused of.
-const SOME_REFUSED: u8 = 3;
-
 impl Import {
-    pub(crate) fn run(self) -> ExitCode {
-        match self.import() {
-            Ok(0) => ExitCode::SUCCESS,
-            Ok(_) => ExitCode::from(SOME_REFUSED),
-            Err(error) => {
-                eprintln!("error: {error:#}");
-                let is_usage = error.downcast_ref::<Usage>().is_some();
-                ExitCode::from(if is_usage { 2 } else { 1 })
-            }
-        }
+    pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+        Ok(match self.import()? {
+            0 => ExitCode::SUCCESS,
+            _ => ExitCode::from(exit::SOME_REFUSED),
+        })
     }
 
     /// How many rows were refused.

@@ -24,13 +24,13 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
 
-use super::Usage;
 use super::ids::Ids;
 use super::instant::{self, Zone, write_instant};
 use super::mapping::{
     Kind, Mapping, MappingArguments, Missing, Row, write_json_text, write_typed_text,
 };
 use super::rows::{Outcome, Refused, Rows};
+use crate::exit::Usage;
 
 /// Rows that are decoded at a time.
 const BATCH_ROWS: usize = 1024;
