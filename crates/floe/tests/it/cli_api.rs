@@ -306,3 +306,89 @@ fn shells_complete_and_manuals_tell_every_command() {
     assert!(std::fs::read_to_string(pages.join("floe.1")).unwrap().contains("Exit codes"));
     end(floe(&["man"]).arg(pages.join("floe.1"))).fails(1, "cannot write man pages");
 }
+
+#[test]
+fn a_quick_start_ends_with_quantities_and_counts_nothing_twice() {
+    let folder = TempDir::new().unwrap();
+    let start = || {
+        let mut command = floe(&["quickstart", "--exit", "--listen", "127.0.0.1:0"]);
+        end(command.current_dir(folder.path())).ok()
+    };
+    let shown = start();
+    let sample = std::fs::read_to_string(folder.path().join("floe-quickstart/usage.csv")).unwrap();
+    let rows: Vec<Vec<&str>> = sample.lines().skip(1).map(|row| row.split(',').collect()).collect();
+    assert!(
+        shown.contains(&format!("{} inserted, 0 duplicates, 0 refused", rows.len())),
+        "{shown}"
+    );
+    let tokens = |of: &str| -> u64 {
+        let rows = rows.iter().filter(|row| row[1] == of || of.is_empty());
+        rows.map(|row| row[4].parse::<u64>().unwrap()).sum()
+    };
+    assert!(shown.contains(&format!("\nTotal {} (UTC)\n", tokens(""))), "{shown}");
+    assert!(shown.contains(&format!("\nTotal {} (UTC)\n", tokens("ada"))), "{shown}");
+    let customer = format!("\nlinus     -     {:>8}  ", tokens("linus"));
+    assert!(shown.contains(&customer), "{customer} is not in {shown}");
+
+    let again = start();
+    assert!(again.contains(" inserted, ") && again.contains("is there from an earlier run"));
+    // An hour may have passed in between.
+    let known = format!(" {} duplicates, 0 refused", rows.len());
+    assert!(again.contains(&known), "{known} is not in {again}");
+
+    // Another one's folder, and a port that is taken.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let mut command = floe(&["quickstart", "--exit", "--listen", &address]);
+    let refused = end(command.current_dir(folder.path()));
+    refused.fails(1, "--listen choose another folder and address: cannot listen on");
+}
+
+#[test]
+fn what_is_exported_and_imported_elsewhere_counts_the_same() {
+    let (from, to) = (Shell::with_usage(), Shell::new());
+    let folder = TempDir::new().unwrap();
+    let child = r#"{"name": "part", "external_customer_id": "ada", "parent_id": "1", "timestamp": "2026-03-02T01:00:00Z", "metadata": {"tokens": 0.1, "zip": "01234", "seven": "7", "quote": "\"", "truth": "true", "brace": "{", "big": 123456789012345678901, "ok": true, "_cost": {"amount": "0.25", "currency": "usd"}}}"#;
+    from.floe_reading(&["events", "ingest", "-"], child).ok();
+    let questions: [&[&str]; 4] =
+        [&["--sum", "tokens"], &["--count"], &["--sum", "_cost.amount"], &["--unique", "zip"]];
+    let ask = |shell: &Shell| {
+        let mut answers = Vec::new();
+        for (index, aggregation) in questions.iter().enumerate() {
+            let name = format!("meter {index} {}", uuid::Uuid::new_v4());
+            shell.floe(&[&["meters", "create", &name], *aggregation].concat()).ok();
+            let ask = [&["meters", "quantities", &name, "--json"][..], &MARCH].concat();
+            answers.push(shell.floe(&ask).json());
+            let ask = [&["meters", "customers", &name, "--csv"][..], &MARCH].concat();
+            answers.push(Value::String(shell.floe(&ask).ok()));
+        }
+        answers
+    };
+    let expected = ask(&from);
+    assert_eq!(expected[0]["total"], 100.1);
+    for file in ["events.ndjson", "events.ndjson.zst", "events.ndjson.gz"] {
+        let path = folder.path().join(file).display().to_string();
+        from.floe(&["export", "events", "--output", &path]).ok();
+        let imported = to.floe(&["import", &path]).ok();
+        let first = file == "events.ndjson";
+        let counts = if first { "5 inserted, 0 duplicates" } else { "0 inserted, 5 duplicates" };
+        assert!(imported.starts_with(counts), "{file}: {imported}");
+        assert_eq!(ask(&to), expected, "{file}");
+    }
+    let events = |shell: &Shell| {
+        let listed = shell.floe(&["events", "list", "--name", "part", "--json"]).json();
+        (listed[0]["metadata"].clone(), listed[0]["parent_id"].is_string())
+    };
+    assert_eq!(events(&to), events(&from));
+    assert!(events(&to).1);
+
+    for file in ["events.csv", "events.csv.zst", "events.parquet"] {
+        let to = Shell::new();
+        let path = folder.path().join(file).display().to_string();
+        from.floe(&["export", "events", "--output", &path]).ok();
+        let imported = to.floe(&["import", &path]).ok();
+        assert!(imported.starts_with("5 inserted, 0 duplicates"), "{file}: {imported}");
+        assert_eq!(ask(&to), expected, "{file}");
+        assert_eq!(events(&to), events(&from), "{file}");
+    }
+}

@@ -7,9 +7,10 @@ use serde_json::value::RawValue;
 
 use super::output::Progress;
 use super::spool::Spool;
+use crate::cmd::import::looks_like_json;
 
 /// What columns of metadata are called: this, and the key.
-pub(super) const METADATA_PREFIX: &str = "metadata.";
+pub(crate) const METADATA_PREFIX: &str = "metadata.";
 
 /// The columns that every event has, in their order.
 pub(super) const FIELDS: [&str; 7] = [
@@ -61,11 +62,15 @@ pub(super) fn write(spool: Spool, to: &mut impl Write, progress: &Progress) -> a
     Ok(())
 }
 
-/// Text as it is, all else as JSON.
+/// Text as it is, unless it looks like something else; all else as JSON. `floe import` reads the
+/// very value back.
 fn cell(value: &RawValue) -> anyhow::Result<Cow<'_, str>> {
     let json = value.get();
     if json.starts_with('"') {
-        return Ok(Cow::Owned(serde_json::from_str(json)?));
+        let text: String = serde_json::from_str(json)?;
+        if !looks_like_json(&text) {
+            return Ok(Cow::Owned(text));
+        }
     }
     Ok(Cow::Borrowed(json))
 }

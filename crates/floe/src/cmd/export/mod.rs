@@ -11,7 +11,9 @@ use std::path::Path;
 
 use clap::ValueEnum;
 
+pub(crate) use self::csv::METADATA_PREFIX;
 use self::output::Compression;
+pub(crate) use self::parquet::JSON_COLUMNS;
 use crate::exit;
 
 /// Write events, or the quantities of a meter, to a file.

@@ -27,7 +27,7 @@ const BATCH_BYTES: usize = 8 << 20;
 /// Bytes of a row group while it is written.
 const GROUP_BYTES: usize = 32 << 20;
 /// Names, in the file's footer, the columns whose texts are JSON.
-const JSON_COLUMNS: &str = "floe.json_columns";
+pub(crate) const JSON_COLUMNS: &str = "floe.json_columns";
 
 /// A Parquet file under way.
 pub(super) struct File<W: Write + Send> {

@@ -9,9 +9,7 @@ use csv::{ByteRecord, Reader, ReaderBuilder};
 
 use super::ids::Ids;
 use super::instant::{self, Zone};
-use super::mapping::{
-    Kind, Mapping, MappingArguments, Missing, Row, write_json_text, write_typed_text,
-};
+use super::mapping::{Kind, Mapping, MappingArguments, Row, write_json_text, write_typed_text};
 use super::rows::{LINE_BYTES_MAX, Outcome, Refused, Rows};
 use crate::exit::Usage;
 
@@ -84,7 +82,7 @@ impl<R: Read> CsvRows<R> {
             columns.push(name.to_owned());
         }
         since_row.set(0);
-        let mapping = Mapping::new(arguments, columns, prefix, Missing::Refuse)?;
+        let mapping = Mapping::of_table(arguments, columns, prefix, |_| true)?;
         Ok(Self { reader, since_row, mapping, record: ByteRecord::new() })
     }
 

@@ -2,6 +2,7 @@
 
 use super::ids::Ids;
 use super::instant::Zone;
+use crate::cmd::export::METADATA_PREFIX;
 use crate::exit::Usage;
 
 /// Which column is what.
@@ -84,6 +85,8 @@ pub(super) enum Kind {
     Number,
     Boolean,
     Text,
+    /// As `floe export` writes it: JSON, but texts as they are unless they look like JSON.
+    Exported,
 }
 
 impl Kind {
@@ -144,17 +147,70 @@ pub(super) struct Mapping {
     columns: Vec<String>,
     timestamp: usize,
     name: Name,
-    /// The member of the wire, with its colon, and its column.
-    customer: (&'static [u8], usize),
+    /// Members of the wire, with their colons, and their columns: the first that has a value is
+    /// the customer.
+    customers: Vec<(&'static [u8], usize)>,
     external_id: Option<usize>,
-    parent: Option<usize>,
+    /// Other members of the wire, with a comma and a colon.
+    texts: Vec<(&'static [u8], usize)>,
     metadata: Vec<MetadataColumn>,
     zone: Zone,
     /// What stands at the start of every event: members, each with a comma.
     prefix: Vec<u8>,
 }
 
+const EXTERNAL_CUSTOMER_ID: &[u8] = b"\"external_customer_id\":";
+const CUSTOMER_ID: &[u8] = b"\"customer_id\":";
+const PARENT_ID: &[u8] = b",\"parent_id\":";
+const EXTERNAL_MEMBER_ID: &[u8] = b",\"external_member_id\":";
+
 impl Mapping {
+    /// Finds the columns of a table. If nothing says which is what, and they are called as
+    /// `floe export` calls them, they are what they are called; `is_json` says of which columns
+    /// the texts are JSON then.
+    ///
+    /// # Errors
+    ///
+    /// [`Usage`]: a column is not there, or nothing says which one holds what every event needs.
+    pub(super) fn of_table(
+        arguments: &MappingArguments,
+        columns: Vec<String>,
+        prefix: &[u8],
+        is_json: impl Fn(&str) -> bool,
+    ) -> anyhow::Result<Self> {
+        let place = |name: &str| columns.iter().position(|column| column == name);
+        let member = |member, name: &str| Some((member, place(name)?));
+        let customers = [
+            member(EXTERNAL_CUSTOMER_ID, "external_customer_id"),
+            member(CUSTOMER_ID, "customer_id"),
+        ];
+        let customers: Vec<_> = customers.into_iter().flatten().collect();
+        let (Some(timestamp), Some(name), false, false) =
+            (place("timestamp"), place("name"), customers.is_empty(), arguments.is_given())
+        else {
+            return Self::new(arguments, columns, prefix, Missing::Refuse);
+        };
+        let texts =
+            [member(PARENT_ID, "parent_id"), member(EXTERNAL_MEMBER_ID, "external_member_id")];
+        let mut metadata = Vec::new();
+        for (column, name) in columns.iter().enumerate() {
+            let Some(key) = name.strip_prefix(METADATA_PREFIX) else { continue };
+            let kind = if is_json(name) { Kind::Exported } else { Kind::Auto };
+            metadata.push(MetadataColumn { column, key: member_of(key)?, kind });
+        }
+        Ok(Self {
+            timestamp,
+            name: Name::Column(name),
+            customers,
+            external_id: place("external_id"),
+            texts: texts.into_iter().flatten().collect(),
+            metadata,
+            zone: arguments.zone()?,
+            prefix: prefix.to_vec(),
+            columns,
+        })
+    }
+
     /// Finds the columns.
     ///
     /// # Errors
@@ -176,7 +232,7 @@ impl Mapping {
         };
         let by_id = arguments.customer.is_none();
         let customer_flag = if by_id { "--customer-id" } else { "--customer" };
-        let member: &[u8] = if by_id { b"\"customer_id\":" } else { b"\"external_customer_id\":" };
+        let member = if by_id { CUSTOMER_ID } else { EXTERNAL_CUSTOMER_ID };
         let timestamp = finder.needed(timestamp, "--timestamp")?;
         let customer = (member, finder.needed(customer, customer_flag)?);
         let name = match (&arguments.name, &arguments.event_name) {
@@ -203,8 +259,7 @@ impl Mapping {
         }
         let mut metadata: Vec<MetadataColumn> = Vec::new();
         for (column, key, kind) in found {
-            let mut key = serde_json::to_vec(&key)?;
-            key.push(b':');
+            let key = member_of(&key)?;
             if metadata.iter().any(|other| other.key == key) {
                 let key = String::from_utf8_lossy(&key);
                 let text = format!("two columns would be metadata {}", key.trim_end_matches(':'));
@@ -217,9 +272,9 @@ impl Mapping {
         Ok(Self {
             timestamp,
             name,
-            customer,
+            customers: vec![customer],
             external_id,
-            parent,
+            texts: parent.map(|column| (PARENT_ID, column)).into_iter().collect(),
             metadata,
             zone: arguments.zone()?,
             prefix: prefix.to_vec(),
@@ -283,17 +338,29 @@ impl Mapping {
         let timestamp = row.timestamp(self.timestamp, &self.zone, out);
         self.needed(self.timestamp, timestamp)?;
         out.push(b',');
-        let (member, column) = self.customer;
-        out.extend_from_slice(member);
-        self.needed(column, row.text(column, out))?;
-        if let Some(column) = self.parent {
+        self.write_customer(row, out)?;
+        for &(member, column) in &self.texts {
             let start = out.len();
-            out.extend_from_slice(b",\"parent_id\":");
+            out.extend_from_slice(member);
             if !row.text(column, out).map_err(|refused| self.at(column, &refused))? {
                 out.truncate(start);
             }
         }
         Ok(())
+    }
+
+    fn write_customer(&self, row: &impl Row, out: &mut Vec<u8>) -> Result<(), String> {
+        let mut written = Ok(());
+        for &(member, column) in &self.customers {
+            let start = out.len();
+            out.extend_from_slice(member);
+            match self.needed(column, row.text(column, out)) {
+                Ok(()) => return Ok(()),
+                refused => written = written.and(refused),
+            }
+            out.truncate(start);
+        }
+        written
     }
 
     fn write_metadata(&self, row: &impl Row, out: &mut Vec<u8>) -> Result<(), String> {
@@ -331,6 +398,13 @@ impl Mapping {
             None => "a column that every event needs is missing".to_owned(),
         }
     }
+}
+
+/// JSON text of a key, and a colon.
+fn member_of(key: &str) -> anyhow::Result<Vec<u8>> {
+    let mut member = serde_json::to_vec(key)?;
+    member.push(b':');
+    Ok(member)
 }
 
 /// Finds columns by their names.
@@ -453,8 +527,23 @@ pub(super) fn write_json_text(text: &str, out: &mut Vec<u8>) {
     }
 }
 
+/// Whether a text would be taken for something else, were it written as it is for
+/// [`Kind::Exported`] to be read.
+pub(crate) fn looks_like_json(text: &str) -> bool {
+    let mut out = Vec::new();
+    let written = write_typed_text(text, Kind::Exported, &mut out);
+    let is_text = text.starts_with('"') || out.first() != Some(&b'"');
+    text.is_empty() || written.is_err() || is_text
+}
+
 /// Writes text as a value of metadata of a kind.
 pub(super) fn write_typed_text(text: &str, kind: Kind, out: &mut Vec<u8>) -> Result<(), String> {
+    if kind == Kind::Exported && text.starts_with(['"', '{']) {
+        let json = serde_json::from_str::<serde::de::IgnoredAny>(text);
+        json.map_err(|error| format!("{} is no JSON: {error}", shown(text)))?;
+        out.extend_from_slice(text.as_bytes());
+        return Ok(());
+    }
     let number = number_kind(text.as_bytes());
     let boolean = if text.eq_ignore_ascii_case("true") {
         Some("true")
@@ -464,11 +553,14 @@ pub(super) fn write_typed_text(text: &str, kind: Kind, out: &mut Vec<u8>) -> Res
         None
     };
     match (kind, number, boolean) {
-        (Kind::Auto | Kind::Number, Some(_), _) | (Kind::Integer, Some(NumberKind::Integer), _) => {
+        (Kind::Auto | Kind::Exported | Kind::Number, Some(_), _)
+        | (Kind::Integer, Some(NumberKind::Integer), _) => {
             out.extend_from_slice(text.as_bytes());
         }
-        (Kind::Auto | Kind::Boolean, _, Some(word)) => out.extend_from_slice(word.as_bytes()),
-        (Kind::Auto | Kind::Text, _, _) => write_json_text(text, out),
+        (Kind::Auto | Kind::Exported | Kind::Boolean, _, Some(word)) => {
+            out.extend_from_slice(word.as_bytes())
+        }
+        (Kind::Auto | Kind::Exported | Kind::Text, _, _) => write_json_text(text, out),
         (Kind::Integer, _, _) => return Err(format!("{} is no integer", shown(text))),
         (Kind::Number, _, _) => return Err(format!("{} is no number", shown(text))),
         (Kind::Boolean, _, _) => {

@@ -28,6 +28,7 @@ use tokio::sync::mpsc::{Sender, channel};
 use self::csv::CsvRows;
 use self::ids::Ids;
 use self::mapping::MappingArguments;
+pub(crate) use self::mapping::looks_like_json;
 use self::ndjson::{MappedRows, WireRows};
 use self::parquet::ParquetRows;
 use self::report::{Counts, Progress, RefusedFile, RefusedRow, Summary, raw};
@@ -40,8 +41,9 @@ use crate::output::{print, print_json};
 
 /// Import events from NDJSON, CSV or Parquet files
 ///
-/// NDJSON lines are events as the API takes them, unless columns are named below. Files may be
-/// compressed with gzip or zstd; `-` is standard input.
+/// NDJSON lines are events as the API takes them, unless columns are named below; what `floe export`
+/// wrote needs no columns named either. Files may be compressed with gzip or zstd; `-` is standard
+/// input.
 ///
 /// An import can be stopped and started again: each event is sent with an external id, and what the
 /// server knows already counts as a duplicate. Rows without an external id get one made of --batch

@@ -23,13 +23,13 @@ use jiff::tz::TimeZone;
 use parquet::arrow::arrow_reader::{
     ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
+use parquet::file::metadata::ParquetMetaData;
 
 use super::ids::Ids;
 use super::instant::{self, Zone, write_instant};
-use super::mapping::{
-    Kind, Mapping, MappingArguments, Missing, Row, write_json_text, write_typed_text,
-};
+use super::mapping::{Kind, Mapping, MappingArguments, Row, write_json_text, write_typed_text};
 use super::rows::{Outcome, Refused, Rows};
+use crate::cmd::export::JSON_COLUMNS;
 use crate::exit::Usage;
 
 /// Rows that are decoded at a time.
@@ -72,7 +72,9 @@ impl ParquetRows {
         let rows = builder.metadata().file_metadata().num_rows();
         let fields = builder.schema().fields().clone();
         let columns = fields.iter().map(|field| field.name().clone()).collect();
-        let mapping = Mapping::new(arguments, columns, prefix, Missing::Refuse)?;
+        let json: Vec<String> = json_columns(builder.metadata());
+        let is_json = |column: &str| json.iter().any(|name| name == column);
+        let mapping = Mapping::of_table(arguments, columns, prefix, is_json)?;
         for (column, _) in mapping.metadata_columns() {
             let field = fields.get(column).ok_or_else(|| anyhow!("a column is missing"))?;
             check_metadata_type(field)?;
@@ -134,6 +136,14 @@ impl Rows for ParquetRows {
         };
         Ok(Some((self.number, outcome)))
     }
+}
+
+/// The columns whose texts are JSON, as `floe export` notes them.
+fn json_columns(metadata: &ParquetMetaData) -> Vec<String> {
+    let notes = metadata.file_metadata().key_value_metadata();
+    let note = notes.into_iter().flatten().find(|note| note.key == JSON_COLUMNS);
+    let columns = note.and_then(|note| serde_json::from_str(note.value.as_deref()?).ok());
+    columns.unwrap_or_default()
 }
 
 /// Whether values of a column can be metadata.
@@ -312,7 +322,7 @@ impl Row for ParquetRow<'_> {
 
     fn value(&self, column: usize, kind: Kind, out: &mut Vec<u8>) -> Result<bool, String> {
         let Some(value) = self.get(column)? else { return Ok(false) };
-        if !matches!(kind, Kind::Auto) {
+        if kind != Kind::Auto {
             return self.typed(value, kind, out).map(|()| true);
         }
         // A vector takes what is written.
