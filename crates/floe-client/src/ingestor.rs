@@ -161,9 +161,9 @@ impl IngestorOptions {
         let recovered = spool.as_ref().map_or(0, Spool::recovered);
         let worker = Worker::new(
             client.clone(),
+            space.clone(),
             received,
-            // A batch that the queue cannot hold would never be full.
-            self.batch_events.min(self.queue_events),
+            self.batch_events,
             self.batch_time,
             self.on_refused,
         );

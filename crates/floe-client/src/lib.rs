@@ -1,26 +1,49 @@
-//! A typed client of Floe's HTTP API.
+//! A typed client of [Floe](https://github.com/floe-dev/floe), a usage meter, and of Polar's API for
+//! meters, events and customers, which Floe speaks.
 //!
-//! It owns the way to a server: addresses, the token, timeouts, and what each answer means. It
-//! knows nothing of how a server works, and refuses to guess: it sends a request once, follows no
-//! redirect (a token must not travel to where nobody sent it), and takes no answer for another.
+//! It owns the way to a server: addresses, the token, time-outs, when a call is made again, and what
+//! each answer means. It knows nothing of how a server works, and refuses to guess: it follows no
+//! redirect (a token must not travel to where nobody sent it), makes a call again only where that
+//! counts nothing twice, and takes no answer for another.
 //!
 //! # Example
 //!
 //! ```no_run
-//! use floe_client::{Client, Error, OrganizationCreate, TokenCreate, OrganizationsList};
+//! use floe_client::{
+//!     Aggregation, Client, EventCreate, Filter, FilterClause, Interval, MeterCreate, Quantities,
+//! };
 //!
-//! # async fn example() -> Result<(), Error> {
-//! let client = Client::new("http://127.0.0.1:7070", "floe_root_0123")?;
-//! let acme = client.organizations().create(&OrganizationCreate::new("Acme", "acme")).await?;
-//! let token = TokenCreate::new("the billing job", ["events:write"]).organization(acme.id);
-//! let created = client.tokens().create(&token).await?;
-//! println!("{}", created.token);
-//! for organization in client.organizations().list(&OrganizationsList::new()).await?.items {
-//!     println!("{}", organization.slug);
-//! }
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! // FLOE_URL, or http://127.0.0.1:7070, and FLOE_TOKEN.
+//! let client = Client::from_env()?;
+//!
+//! let event = EventCreate::for_external_customer("ai_usage", "user-1").property("tokens", 120);
+//! client.events().ingest(&[event]).await?;
+//!
+//! let filter = Filter::and().clause(FilterClause::equal("name", "ai_usage"));
+//! let tokens = MeterCreate::new("Tokens", filter, Aggregation::sum("tokens"));
+//! let meter = client.meters().create(&tokens).await?;
+//!
+//! let (start, end) = ("2026-03-01T00:00:00Z".parse()?, "2026-03-31T23:59:59Z".parse()?);
+//! let march = Quantities::new(start, end, Interval::Day).external_customer_id("user-1");
+//! println!("{}", client.meters().quantities(meter.id, &march).await?.total);
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # Where things are
+//!
+//! - [`Client`]: where the server is, who calls, how long a call may take, and [`Retries`]. Its
+//!   methods lead to the resources: [`Meters`], [`Events`], [`EventTypes`], [`Customers`],
+//!   [`CustomerMeters`], [`Organizations`], [`Tokens`] and [`System`].
+//! - Requests, such as [`MeterCreate`], [`MeterUpdate`] and [`MetersList`], have a constructor for
+//!   what is needed and setters for the rest. Answers, such as [`Meter`], have public fields.
+//! - [`Page`] is one page of a list; [`Items`] streams all of it.
+//! - [`Ingestor`] sends events in the background.
+//! - [`Error`] is what goes wrong with a call, as a caller can act on it.
+//!
+//! Times are [`Timestamp`]s, in microseconds and UTC. Ids are [`Uuid`]s of version 4, and are the
+//! server's; external ids are the caller's own.
 //!
 //! # Features
 //!
@@ -103,3 +126,8 @@ pub use tokens::{
 };
 pub use uuid::Uuid;
 pub use wire::UnknownName;
+
+/// The README's example is compiled with the documentation's.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -8,7 +8,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::{Flushed, IngestorError, Item, OnRefused, REFUSED_MAX, batch};
+use super::{Flushed, IngestorError, Item, OnRefused, REFUSED_MAX, Space, batch};
 use crate::client::{Client, Repeat};
 use crate::error::Error;
 use crate::events::{BODY_BYTES_MAX, Ingested};
@@ -30,6 +30,7 @@ pub(super) enum Message {
 /// The task. Its queue is bounded by the space that its items have.
 pub(super) struct Worker {
     client: Client,
+    space: Space,
     messages: UnboundedReceiver<Message>,
     batch_events: usize,
     batch_time: Duration,
@@ -52,6 +53,7 @@ pub(super) struct Worker {
 impl Worker {
     pub(super) fn new(
         client: Client,
+        space: Space,
         messages: UnboundedReceiver<Message>,
         batch_events: usize,
         batch_time: Duration,
@@ -59,6 +61,7 @@ impl Worker {
     ) -> Self {
         Self {
             client,
+            space,
             messages,
             batch_events,
             batch_time,
@@ -143,7 +146,9 @@ impl Worker {
         let is_urgent = self.is_stopping
             || !self.flushes.is_empty()
             || self.queue.len() >= self.batch_events
-            || self.queue_bytes >= BODY_BYTES_MAX / 2;
+            || self.queue_bytes >= BODY_BYTES_MAX / 2
+            // Somebody may be waiting for space.
+            || self.space.events.available_permits() == 0;
         let due = if is_urgent { since } else { since + self.batch_time };
         Some(self.pause_end.map_or(due, |end| end.max(due)))
     }
