@@ -12,6 +12,9 @@ function color(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }
 
+/** Steps of an axis whose values are all whole. */
+const WHOLE_STEPS = Array.from({ length: 16 }, (_, power) => [1, 2, 5].map((step) => step * 10 ** power)).flat();
+
 const FONT = "12px system-ui, sans-serif";
 
 function options({ width, points, previous, kind, interval, zone, unit, onPoint }) {
@@ -20,6 +23,8 @@ function options({ width, points, previous, kind, interval, zone, unit, onPoint 
   const grid = { stroke: color("--line"), width: 1 };
   const axis = { stroke: color("--muted"), grid, ticks: { show: false }, font: FONT };
   const few = points.length === 1;
+  const isWhole = [...points, ...(previous ?? [])].every(({ quantity }) => Number.isInteger(quantity));
+  const title = width < 480 ? "" : unit;
   const bars = paths.bars({ size: [0.72, 44], radius: 0.15 });
   const series = [
     {},
@@ -64,9 +69,10 @@ function options({ width, points, previous, kind, interval, zone, unit, onPoint 
         ...axis,
         size: (_, values) => 18 + 7.5 * Math.max(4, ...(values ?? []).map((text) => text.length)),
         values: (_, splits) => splits.map(compact),
-        label: unit || undefined,
+        ...(isWhole ? { incrs: WHOLE_STEPS } : {}),
+        label: title || undefined,
         labelFont: FONT,
-        labelSize: unit ? 20 : 0,
+        labelSize: title ? 20 : 0,
       },
     ],
     series,

@@ -4,8 +4,9 @@ import { explain, refreshAll } from "./api.js";
 import { Heading } from "./heading.js";
 import { html } from "./html.js";
 
-export function Loading({ what = "Loading" }) {
-  return html`<p class="loading" role="status"><span class="spinner" aria-hidden="true"></span>${what}…</p>`;
+/** `tall`: as high as a chart, so that what is below does not jump. */
+export function Loading({ what = "Loading", tall = false }) {
+  return html`<p class=${`loading${tall ? " tall" : ""}`} role="status"><span class="spinner" aria-hidden="true"></span>${what}…</p>`;
 }
 
 export function Failure({ error, what = "This could not be loaded." }) {
@@ -29,12 +30,12 @@ export function Empty({ title, children }) {
  * The one of these that fits the data; its value goes to `children`, a function. Where that brings
  * the view's title along, `title` stands in for it until then.
  */
-export function Loaded({ data, what, children, missing, title }) {
+export function Loaded({ data, what, children, missing, title, tall }) {
   if (data.value !== undefined) {
     return html`<div class=${`loaded${data.loading ? " stale" : ""}`} aria-busy=${data.loading}>${children(data.value)}</div>`;
   }
   const head = title && html`<${Heading} title=${title} />`;
   if (data.error?.kind === "missing" && missing) return html`${head}<${NotThere}>${missing}<//>`;
   if (data.error) return html`${head}<${Failure} error=${data.error} />`;
-  return html`${head}<${Loading} what=${what} />`;
+  return html`${head}<${Loading} what=${what} tall=${tall} />`;
 }

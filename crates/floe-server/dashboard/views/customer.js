@@ -149,7 +149,7 @@ function Usage({ customer, zone }) {
           <${Choice} label="Meter" value=${meter.id} options=${items.map(({ id, name }) => [id, name])} onChange=${(id) => setParams({ meter: id })} />
           <${RangeControls} params=${params} range=${range} zone=${zone} />
         </form>
-        ${range.error === null && html`<${Loaded} data=${data}>
+        ${range.error === null && html`<${Loaded} data=${data} tall>
           ${(value) => html`<p class="figure-value"><span data-test="usage">${number(value.total)}</span> <small>${unitOf(meter)}</small></p>
             <${Chart} points=${value.quantities} interval=${range.interval} zone=${zone} unit=${unitOf(meter)}
               label=${`${meter.name} of this customer, by ${range.interval} in ${zone}. Total ${number(value.total)}.`} />`}

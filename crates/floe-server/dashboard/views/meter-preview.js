@@ -38,7 +38,7 @@ export function MeterPreview({ wire, isComplete }) {
   );
   if (!asked.isComplete) return html`<p class="muted">Fill in the conditions, and this shows what the meter would count.</p>`;
   if (data.error?.kind === "invalid") return html`<${FormErrors} messages=${errorsElsewhere(data.error, [])} />`;
-  return html`<${Loaded} data=${data} missing="This server is older than this page and cannot preview meters. The meter can be saved all the same.">
+  return html`<${Loaded} data=${data} tall missing="This server is older than this page and cannot preview meters. The meter can be saved all the same.">
     ${(preview) => html`<${Found} preview=${preview} zone=${zone} />`}
   <//>`;
 }

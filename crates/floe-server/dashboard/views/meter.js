@@ -78,7 +78,7 @@ function Shown({ meter }) {
     <${Controls} params=${params} range=${range} zone=${zone} />
     ${data.error?.kind === "invalid"
       ? html`<${FormErrors} messages=${errorsElsewhere(data.error, [])} />`
-      : range.error === null && html`<${Loaded} data=${data}>
+      : range.error === null && html`<${Loaded} data=${data} tall>
         ${(asked) => html`<${Quantities} ...${{ meter, unit, params, plotRef, ...asked }} />`}
       <//>`}
     ${range.error === null && data.error?.kind !== "invalid" && html`<${Card} title="Top customers in this time">

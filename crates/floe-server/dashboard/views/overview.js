@@ -78,7 +78,7 @@ function Glance({ newest }) {
     <${Card} title="Events" actions=${html`<${Segments} label="Interval" value=${interval}
       options=${[["hour", "By hour"], ["day", "By day"]]}
       onChange=${(value) => setParams({ interval: value === "hour" ? undefined : value })} />`}>
-      <${Loaded} data=${counts} missing=${OLD_SERVER}>
+      <${Loaded} data=${counts} tall missing=${OLD_SERVER}>
         ${({ quantities }) => html`<${Chart} points=${quantities.quantities} interval=${interval} zone=${zone} unit="events"
           label=${`Events by ${interval} in ${zone}; ${number(quantities.total)} in all.`} />`}
       <//>
@@ -95,7 +95,7 @@ function Duplicates() {
   if (data.value === undefined) return null;
   const value = (name) => Number(new RegExp(`^${name} (\\S+)`, "m").exec(String(data.value))?.[1] ?? 0);
   return html`<${Figure} label="Duplicates refused" value=${number(value("floe_events_duplicate_total"))}
-    detail=${`of all organizations, since the server's start (${number(value("floe_events_ingested_total"))} stored)`} />`;
+    detail=${`since the server's start, of all organizations; ${number(value("floe_events_ingested_total"))} stored`} />`;
 }
 
 function Names() {
