@@ -22,6 +22,8 @@ export default async function run(server, browser) {
     await page.getByLabel("Customer").fill("");
     await page.getByLabel("Property").fill("model=small");
     await shows("by a property", count(page), number(sent.filter(({ metadata }) => metadata.model === "small").length));
+    await page.getByLabel("Property").fill("model");
+    await page.getByText("Write key=value.").waitFor();
     await page.getByLabel("Property").fill("");
     await page.getByLabel("Counted by").selectOption(meters.longest.id);
     await shows("by a meter", count(page), number(sent.filter(({ name }) => name === "image").length));

@@ -11,7 +11,7 @@ import { useData } from "../parts/use-data.js";
 import { clipped, metadataWords } from "../parts/words.js";
 import { instantOf, wall } from "../parts/zone.js";
 import { EventDetail } from "./event.js";
-import { customerQuery, metadataQuery } from "./meter.js";
+import { customerQuery, metadataError, metadataQuery } from "./meter.js";
 import { CustomerLink } from "./overview.js";
 
 /** The API's query of the filters that are in the URL. */
@@ -55,7 +55,7 @@ function Filters({ params, isLive }) {
     <datalist id=${list}>${names.value?.items.map(({ name }) => html`<option key=${name} value=${name} />`)}</datalist>
     <${SearchField} label="Name" value=${params.name} list=${list} onChange=${(name) => change({ name })} />
     <${SearchField} label="Customer" value=${params.customer} placeholder="External id, or id" onChange=${(customer) => change({ customer })} />
-    <${SearchField} label="Property" value=${params.metadata} placeholder="key=value" onChange=${(metadata) => change({ metadata })} />
+    <${SearchField} label="Property" value=${params.metadata} placeholder="key=value" error=${metadataError(params.metadata)} onChange=${(metadata) => change({ metadata })} />
     ${!isLive && html`
       <${Choice} label="Counted by" value=${params.meter ?? ""} options=${options} onChange=${(meter) => change({ meter })} />
       <${Instant} label=${`After (${zone})`} zone=${zone} value=${params.from} onChange=${(from) => change({ from })} />

@@ -41,6 +41,12 @@ export function metadataQuery(text) {
   return query;
 }
 
+/** What is wrong with such a text, if anything. */
+export function metadataError(text) {
+  const isWhole = [...new URLSearchParams(text ?? "")].every(([key, value]) => key !== "" && value !== "");
+  return isWhole ? undefined : "Write key=value.";
+}
+
 function Shown({ meter }) {
   const { params } = useRoute();
   const zone = useZone();
@@ -96,7 +102,8 @@ function Controls({ params, range, zone }) {
       <summary>Customers and metadata${isFiltered ? " (filtered)" : ""}</summary>
       <div class="filters">
         <${SearchField} label="Customer" value=${params.customer} onChange=${(customer) => setParams({ customer })} hint="External id, or id" />
-        <${SearchField} label="Metadata" value=${params.metadata} onChange=${(metadata) => setParams({ metadata })} hint="key=value, more with &" />
+        <${SearchField} label="Metadata" value=${params.metadata} onChange=${(metadata) => setParams({ metadata })} hint="key=value, more with &"
+          error=${metadataError(params.metadata)} />
         <${Choice} label="By customer first" options=${PER_CUSTOMER} value=${params.per_customer ?? ""}
           onChange=${(value) => setParams({ per_customer: value })} />
       </div>
