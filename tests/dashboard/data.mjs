@@ -4,7 +4,7 @@ const DAY = 86_400_000;
 const HOUR = 3_600_000;
 
 /** Numbers that look random and are the same each time. */
-function numbers(seed) {
+export function numbers(seed) {
   let state = seed;
   return (most) => {
     state = (state * 1103515245 + 12345) % 2147483648;
