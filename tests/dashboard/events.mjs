@@ -90,5 +90,15 @@ export default async function run(server, browser) {
     await page.getByRole("button", { name: "Go on" }).click();
     await names.nth(2).waitFor();
     equal("what came meanwhile is not lost", await names.allInnerTexts(), ["three", "two", "one"]);
+
+    await page.getByLabel("Property").fill("n=5");
+    await page.getByText("Waiting for events").waitFor();
+    await shows("it is connected again", page.locator('[data-test="live"]'), "Live: events show as they come in.");
+    const property = (name, n) => ({ ...event(name, "live-customer"), metadata: { n } });
+    await api.post("/v1/events/ingest", { events: [property("number", 5), property("text", "5"), property("other", 6)] });
+    await names.nth(1).waitFor();
+    equal("by a property", await names.allInnerTexts(), ["text", "number"]);
+    await page.getByLabel("Property").fill("a.b=5");
+    await page.getByText("Live, events cannot be found by this property.").waitFor();
   });
 }

@@ -118,6 +118,24 @@ function nameWords({ label, name }) {
   return `${clipped(label)} (${clipped(name)})`;
 }
 
+/**
+ * The stream's query. It has no `metadata[…]`, but a filter: a property is a text, a number or a
+ * boolean that reads like that. Answers null if a filter cannot say it.
+ */
+function liveQuery(params) {
+  const clauses = params.source ? [{ property: "source", operator: "eq", value: params.source }] : [];
+  for (const [property, text] of new URLSearchParams(params.metadata ?? "")) {
+    // A filter takes a dot for a step into an object, and these for the event's own fields.
+    if (property.includes(".") || ["name", "source", "timestamp"].includes(property)) return null;
+    const values = [text];
+    if (/^-?\d{1,9}$/.test(text)) values.push(Number(text));
+    if (text === "true" || text === "false") values.push(text === "true");
+    clauses.push({ conjunction: "or", clauses: values.map((value) => ({ property, operator: "eq", value })) });
+  }
+  const filter = clauses.length > 0 ? JSON.stringify({ conjunction: "and", clauses }) : undefined;
+  return { name: params.name, ...customerQuery(params.customer), filter };
+}
+
 const SHOWN_MAX = 100;
 
 /** Events as they come in. When the stream breaks off, it goes on after the last one seen. */
@@ -144,8 +162,13 @@ function Live({ params }) {
       // While it is paused only the newest are kept.
       if (waiting.current.length > 10 * SHOWN_MAX) waiting.current.splice(0, waiting.current.length - SHOWN_MAX);
     };
-    const { meter_id: _, start_timestamp: __, end_timestamp: ___, ...query } = eventQuery(params);
+    const query = liveQuery(params);
     (async () => {
+      if (query === null) {
+        const details = [{ loc: [], msg: "Live, events cannot be found by this property. The list can." }];
+        setState((old) => ({ ...old, status: "refused", error: { kind: "invalid", message: details[0].msg, details } }));
+        return;
+      }
       for (let attempts = 0; !controller.signal.aborted; attempts++) {
         const error = await stream("/v1/event-stream", query, {
           signal: controller.signal,
@@ -170,6 +193,7 @@ function Live({ params }) {
   }, []);
 
   if (state.status === "refused") {
+    if (state.error.kind === "invalid") return html`<${FormErrors} messages=${errorsElsewhere(state.error, [])} />`;
     const data = { value: undefined, error: state.error, loading: false };
     return html`<${Loaded} data=${data} missing="This server is older than this page and has no stream of events. The list without “Live” shows them." />`;
   }
