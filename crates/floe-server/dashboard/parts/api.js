@@ -27,7 +27,7 @@ export const connection = cell({ lost: false, attempts: 0, next: 0 });
 export const freshness = cell(0);
 export const refreshAll = () => freshness.set(freshness.get() + 1);
 
-export function queryText(query = {}) {
+function queryText(query = {}) {
   const text = new URLSearchParams();
   for (const [name, value] of Object.entries(query)) {
     for (const one of Array.isArray(value) ? value : [value]) {
@@ -45,7 +45,7 @@ function headers(everywhere, extra) {
 }
 
 /** `everywhere`: as the root token for all organizations, not for the chosen one. */
-export async function call(method, path, { query, body, signal, everywhere = false } = {}) {
+async function call(method, path, { query, body, signal, everywhere = false } = {}) {
   const asked = token;
   let response;
   let text;

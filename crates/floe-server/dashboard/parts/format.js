@@ -6,7 +6,7 @@ import { isZone } from "./zone.js";
 export const ownZone = Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
 
 /** The zone that times are shown in: the URL's, or else the viewer's own. */
-export function currentZone() {
+function currentZone() {
   const asked = route.get().params.timezone;
   return asked && isZone(asked) ? asked : ownZone;
 }

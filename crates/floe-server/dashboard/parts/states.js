@@ -9,7 +9,7 @@ export function Loading({ what = "Loading", tall = false }) {
   return html`<p class=${`loading${tall ? " tall" : ""}`} role="status"><span class="spinner" aria-hidden="true"></span>${what}…</p>`;
 }
 
-export function Failure({ error, what = "This could not be loaded." }) {
+function Failure({ error, what = "This could not be loaded." }) {
   const isRefused = error.kind === "scope";
   return html`<div class=${isRefused ? "note" : "note bad"} role="alert">
     <p><strong>${isRefused ? "Not allowed." : what}</strong> ${explain(error)}</p>

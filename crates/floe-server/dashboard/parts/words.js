@@ -28,11 +28,11 @@ export function aggregationWords({ func, property }) {
   return func === "count" ? "count of events" : `${WORDS[func] ?? func} ${property}`;
 }
 
-export function clauseWords({ property, operator, value }) {
+function clauseWords({ property, operator, value }) {
   return `${property} ${OPERATORS[operator] ?? operator} ${JSON.stringify(value)}`;
 }
 
-export function filterWords({ conjunction, clauses }, nested = false) {
+function filterWords({ conjunction, clauses }, nested = false) {
   if (clauses.length === 0) return nested ? "(all)" : "all events";
   const parts = clauses.map((clause) => ("clauses" in clause ? filterWords(clause, true) : clauseWords(clause)));
   const text = parts.join(conjunction === "or" ? " or " : " and ");

@@ -45,7 +45,7 @@ const asUtc = ({ year, month, day, hour = 0, minute = 0, second = 0 }) =>
   Date.UTC(year, month - 1, day, hour, minute, second);
 
 /** Milliseconds that the zone is ahead of UTC at an instant. */
-export function offset(instant, zone) {
+function offset(instant, zone) {
   const seconds = Math.floor(instant / 1000) * 1000;
   return asUtc(wall(seconds, zone)) - seconds;
 }

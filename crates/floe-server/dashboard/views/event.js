@@ -7,9 +7,9 @@ import { dateTime, useZone } from "../parts/format.js";
 import { html } from "../parts/html.js";
 import { link } from "../parts/router.js";
 import { Loaded } from "../parts/states.js";
+import { CustomerLink } from "../parts/top-customers.js";
 import { useData } from "../parts/use-data.js";
 import { aggregationWords, indented, valueAt } from "../parts/words.js";
-import { CustomerLink } from "./overview.js";
 
 export function EventDetail({ id, onClose }) {
   const zone = useZone();

@@ -1,18 +1,18 @@
-// Events, newest first: filters, the live tail, and one event opened.
+// Events, newest first, or live: filters, and one event opened.
 
-import { errorsElsewhere, get, stream } from "../parts/api.js";
-import { Choice, Field, FormErrors, Pager, SearchField, TableBox } from "../parts/controls.js";
-import { dateTime, useZone } from "../parts/format.js";
+import { errorsElsewhere, get } from "../parts/api.js";
+import { Choice, Field, FormErrors, Pager, SearchField } from "../parts/controls.js";
+import { EventRows } from "../parts/event-rows.js";
+import { useZone } from "../parts/format.js";
 import { Heading } from "../parts/heading.js";
-import { html, useEffect, useId, useRef, useState } from "../parts/html.js";
+import { html, useId } from "../parts/html.js";
 import { link, setParams, useRoute } from "../parts/router.js";
+import { customerQuery, metadataError, metadataQuery } from "../parts/selection.js";
 import { Empty, Loaded } from "../parts/states.js";
 import { useData } from "../parts/use-data.js";
-import { clipped, metadataWords } from "../parts/words.js";
 import { instantOf, wall } from "../parts/zone.js";
 import { EventDetail } from "./event.js";
-import { customerQuery, metadataError, metadataQuery } from "./meter.js";
-import { CustomerLink } from "./overview.js";
+import { Live } from "./live.js";
 
 /** The API's query of the filters that are in the URL. */
 function eventQuery(params) {
@@ -37,7 +37,7 @@ export function Events() {
         <span class=${`dot${isLive ? " on" : ""}`} aria-hidden="true"></span>Live</button>
     <//>
     <${Filters} params=${params} isLive=${isLive} />
-    ${isLive ? html`<${Live} key=${JSON.stringify(eventQuery(params))} params=${params} />` : html`<${List} params=${params} />`}
+    ${isLive ? html`<${Live} key=${JSON.stringify([params.name, params.customer, params.metadata, params.source])} params=${params} />` : html`<${List} params=${params} />`}
     ${params.event && html`<${EventDetail} key=${params.event} id=${params.event} onClose=${() => setParams({ event: undefined })} />`}`;
 }
 
@@ -92,120 +92,8 @@ function List({ params }) {
   return html`<${Loaded} data=${data}>
     ${({ items, pagination }) => (items.length === 0
       ? html`<${Empty} title="No event is like that"><p><a href=${link([])}>The overview</a> says how to send events.</p><//>`
-      : html`<${Rows} items=${items} />
+      : html`<${EventRows} items=${items} />
         <${Pager} page=${page} pagination=${pagination} what="events" onPage=${(next) => setParams({ page: next }, { remember: true })} />
         <p class="muted"><span data-test="count">${pagination.total_count.toLocaleString()}</span> events</p>`)}
   <//>`;
 }
-
-function Rows({ items }) {
-  const zone = useZone();
-  return html`<div class="card flush"><${TableBox} label="Events"><table class="events">
-    <thead><tr><th scope="col">Time (${zone})</th><th scope="col">Name</th><th scope="col">Customer</th><th scope="col">Metadata</th></tr></thead>
-    <tbody>${items.map((event) => html`<tr key=${event.id}>
-      <td class="when"><button type="button" class="link" onClick=${() => setParams({ event: event.id })}
-        title="Open the event">${dateTime(event.timestamp, zone)}</button></td>
-      <td class="text name" dir="auto">${nameWords(event)}
-        ${event.source === "system" && html` <span class="badge">system</span>`}</td>
-      <td class="text"><${CustomerLink} customer=${event.customer} id=${event.customer_id} externalId=${event.external_customer_id} /></td>
-      <td class="text metadata" dir="auto">${metadataWords(event.metadata)}</td>
-    </tr>`)}</tbody>
-  </table><//></div>`;
-}
-
-function nameWords({ label, name }) {
-  if (label === name) return clipped(name) || "(no name)";
-  return `${clipped(label)} (${clipped(name)})`;
-}
-
-/**
- * The stream's query. It has no `metadata[…]`, but a filter: a property is a text, a number or a
- * boolean that reads like that. Answers null if a filter cannot say it.
- */
-function liveQuery(params) {
-  const clauses = params.source ? [{ property: "source", operator: "eq", value: params.source }] : [];
-  for (const [property, text] of new URLSearchParams(params.metadata ?? "")) {
-    // A filter takes a dot for a step into an object, and these for the event's own fields.
-    if (property.includes(".") || ["name", "source", "timestamp"].includes(property)) return null;
-    const values = [text];
-    if (/^-?\d{1,9}$/.test(text)) values.push(Number(text));
-    if (text === "true" || text === "false") values.push(text === "true");
-    clauses.push({ conjunction: "or", clauses: values.map((value) => ({ property, operator: "eq", value })) });
-  }
-  const filter = clauses.length > 0 ? JSON.stringify({ conjunction: "and", clauses }) : undefined;
-  return { name: params.name, ...customerQuery(params.customer), filter };
-}
-
-const SHOWN_MAX = 100;
-
-/** Events as they come in. When the stream breaks off, it goes on after the last one seen. */
-function Live({ params }) {
-  const [state, setState] = useState({ status: "connecting", error: null, items: [], count: 0 });
-  const [paused, setPaused] = useState(false);
-  const pausedNow = useRef(false);
-  const waiting = useRef([]);
-  pausedNow.current = paused;
-
-  useEffect(() => {
-    const controller = new AbortController();
-    let lastId;
-    const show = () => {
-      if (pausedNow.current || waiting.current.length === 0) return;
-      const fresh = waiting.current.reverse();
-      waiting.current = [];
-      setState((old) => ({ ...old, count: old.count + fresh.length, items: [...fresh, ...old.items].slice(0, SHOWN_MAX) }));
-    };
-    const timer = setInterval(show, 200);
-    const onEvent = (event, id) => {
-      lastId = id;
-      waiting.current.push(event);
-      // While it is paused only the newest are kept.
-      if (waiting.current.length > 10 * SHOWN_MAX) waiting.current.splice(0, waiting.current.length - SHOWN_MAX);
-    };
-    const query = liveQuery(params);
-    (async () => {
-      if (query === null) {
-        const details = [{ loc: [], msg: "Live, events cannot be found by this property. The list can." }];
-        setState((old) => ({ ...old, status: "refused", error: { kind: "invalid", message: details[0].msg, details } }));
-        return;
-      }
-      for (let attempts = 0; !controller.signal.aborted; attempts++) {
-        const error = await stream("/v1/event-stream", query, {
-          signal: controller.signal,
-          lastId,
-          onOpen: () => {
-            attempts = 0;
-            setState((old) => ({ ...old, status: "live", error: null }));
-          },
-          onEvent,
-        });
-        if (controller.signal.aborted) return;
-        const lasting = error && !["network", "busy", "server"].includes(error.kind);
-        setState((old) => ({ ...old, status: lasting ? "refused" : "waiting", error }));
-        if (lasting) return;
-        await new Promise((resolve) => setTimeout(resolve, Math.min(15_000, 500 * 2 ** attempts)));
-      }
-    })();
-    return () => {
-      controller.abort();
-      clearInterval(timer);
-    };
-  }, []);
-
-  if (state.status === "refused") {
-    if (state.error.kind === "invalid") return html`<${FormErrors} messages=${errorsElsewhere(state.error, [])} />`;
-    const data = { value: undefined, error: state.error, loading: false };
-    return html`<${Loaded} data=${data} missing="This server is older than this page and has no stream of events. The list without “Live” shows them." />`;
-  }
-  const words = { connecting: "Connecting…", live: "Live: events show as they come in.", waiting: "The stream broke off. Trying again…" };
-  return html`
-    <div class="live-head">
-      <p role="status" data-test="live">${words[state.status]}</p>
-      <p class="muted">${state.count.toLocaleString()} since you opened this</p>
-      <button type="button" class="small" aria-pressed=${paused} onClick=${() => setPaused(!paused)}>${paused ? "Go on" : "Pause"}</button>
-    </div>
-    ${state.items.length === 0
-      ? html`<${Empty} title="Waiting for events"><p>Send one, and it shows here.</p><//>`
-      : html`<${Rows} items=${state.items} />`}`;
-}
-

@@ -10,41 +10,19 @@ import { html, useRef, useState } from "../parts/html.js";
 import { RangeControls } from "../parts/range-controls.js";
 import { bucketsOf, eventBounds, previousRange, rangeOf, rangeQuery } from "../parts/ranges.js";
 import { link, setParams, useRoute } from "../parts/router.js";
+import { customerQuery, metadataError, metadataQuery } from "../parts/selection.js";
 import { Loaded } from "../parts/states.js";
 import { say } from "../parts/toast.js";
+import { CustomersOf } from "../parts/top-customers.js";
 import { together, useData } from "../parts/use-data.js";
 import { csv, fileName, FUNCTIONS, meterWords, unitOf } from "../parts/words.js";
 import { step } from "../parts/zone.js";
-import { CustomersOf } from "./overview.js";
 
 export function Meter({ id }) {
   const data = useData((signal) => get(`/v1/meters/${encodeURIComponent(id)}`, {}, { signal }), ["meter", id]);
   return html`<${Loaded} data=${data} title="Meter" missing="There is no such meter, or it belongs to another organization.">
     ${(meter) => html`<${Shown} meter=${meter} />`}
   <//>`;
-}
-
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
-
-/** Whose events: an id of ours or one of the caller's. */
-export function customerQuery(text) {
-  if (!text) return {};
-  return UUID.test(text) ? { customer_id: text } : { external_customer_id: text };
-}
-
-/** `plan=pro&region=eu` as the API's filter of metadata. */
-export function metadataQuery(text) {
-  const query = {};
-  for (const [key, value] of new URLSearchParams(text ?? "")) {
-    (query[`metadata[${key}]`] ??= []).push(value);
-  }
-  return query;
-}
-
-/** What is wrong with such a text, if anything. */
-export function metadataError(text) {
-  const isWhole = [...new URLSearchParams(text ?? "")].every(([key, value]) => key !== "" && value !== "");
-  return isWhole ? undefined : "Write key=value.";
 }
 
 function Shown({ meter }) {

@@ -1,0 +1,28 @@
+// Events as rows; each opens by its time.
+
+import { TableBox } from "./controls.js";
+import { dateTime, useZone } from "./format.js";
+import { html } from "./html.js";
+import { setParams } from "./router.js";
+import { CustomerLink } from "./top-customers.js";
+import { clipped, metadataWords } from "./words.js";
+
+export function EventRows({ items }) {
+  const zone = useZone();
+  return html`<div class="card flush"><${TableBox} label="Events"><table class="events">
+    <thead><tr><th scope="col">Time (${zone})</th><th scope="col">Name</th><th scope="col">Customer</th><th scope="col">Metadata</th></tr></thead>
+    <tbody>${items.map((event) => html`<tr key=${event.id}>
+      <td class="when"><button type="button" class="link" onClick=${() => setParams({ event: event.id })}
+        title="Open the event">${dateTime(event.timestamp, zone)}</button></td>
+      <td class="text name" dir="auto">${nameWords(event)}
+        ${event.source === "system" && html` <span class="badge">system</span>`}</td>
+      <td class="text"><${CustomerLink} customer=${event.customer} id=${event.customer_id} externalId=${event.external_customer_id} /></td>
+      <td class="text metadata" dir="auto">${metadataWords(event.metadata)}</td>
+    </tr>`)}</tbody>
+  </table><//></div>`;
+}
+
+function nameWords({ label, name }) {
+  if (label === name) return clipped(name) || "(no name)";
+  return `${clipped(label)} (${clipped(name)})`;
+}
