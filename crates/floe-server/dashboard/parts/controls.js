@@ -106,7 +106,7 @@ export function Pager({ page, pagination, onPage, what }) {
   if (last <= 1 && page <= 1) return null;
   return html`<nav class="pager" aria-label=${`Pages of ${what}`}>
     <button type="button" class="small" disabled=${page <= 1} onClick=${() => onPage(page - 1)}>Previous</button>
-    <span>Page ${page} of ${Math.max(last, 1)} <span class="muted">(${total.toLocaleString()} ${what})</span></span>
+    <span>Page ${page} of ${Math.max(last, 1)} <span class="muted">(<span data-test="count">${total.toLocaleString()}</span> ${what})</span></span>
     <button type="button" class="small" disabled=${page >= last} onClick=${() => onPage(page + 1)}>Next</button>
   </nav>`;
 }

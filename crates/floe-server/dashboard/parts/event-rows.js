@@ -17,7 +17,7 @@ export function EventRows({ items }) {
       <td class="text name" dir="auto">${nameWords(event)}
         ${event.source === "system" && html` <span class="badge">system</span>`}</td>
       <td class="text"><${CustomerLink} customer=${event.customer} id=${event.customer_id} externalId=${event.external_customer_id} /></td>
-      <td class="text metadata" dir="auto">${metadataWords(event.metadata)}</td>
+      <td class="metadata" dir="auto" title=${metadataWords(event.metadata)}>${metadataWords(event.metadata)}</td>
     </tr>`)}</tbody>
   </table><//></div>`;
 }

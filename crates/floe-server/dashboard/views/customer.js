@@ -170,7 +170,7 @@ function Newest({ customer, zone }) {
             <tbody>${items.map((event) => html`<tr key=${event.id}>
               <td class="when"><a href=${link(["events"], { customer: customer.id, event: event.id })}>${dateTime(event.timestamp, zone)}</a></td>
               <td class="text name" dir="auto">${clipped(event.label) || "(no name)"}</td>
-              <td class="text metadata" dir="auto">${metadataWords(event.metadata)}</td>
+              <td class="metadata" dir="auto" title=${metadataWords(event.metadata)}>${metadataWords(event.metadata)}</td>
             </tr>`)}</tbody></table><//>`)}
     <//>
   <//>`;

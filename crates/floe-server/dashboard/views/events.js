@@ -94,6 +94,6 @@ function List({ params }) {
       ? html`<${Empty} title="No event is like that"><p><a href=${link([])}>The overview</a> says how to send events.</p><//>`
       : html`<${EventRows} items=${items} />
         <${Pager} page=${page} pagination=${pagination} what="events" onPage=${(next) => setParams({ page: next }, { remember: true })} />
-        <p class="muted"><span data-test="count">${pagination.total_count.toLocaleString()}</span> events</p>`)}
+        ${pagination.max_page <= 1 && page <= 1 && html`<p class="muted"><span data-test="count">${pagination.total_count.toLocaleString()}</span> events</p>`}`)}
   <//>`;
 }

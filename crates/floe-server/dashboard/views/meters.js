@@ -76,7 +76,7 @@ function Row({ meter }) {
     <td class="text"><a class="row-title" dir="auto" href=${link(["meters", meter.id])}>${clipped(meter.name, 120)}</a>
       ${meter.archived_at && html` <span class="badge">archived</span>`}
       <p class="row-detail" dir="auto">${meterWords(meter)}</p></td>
-    <td>${data.value && html`<${Sparkline} values=${data.value.quantities.map(({ quantity }) => quantity)} />`}</td>
+    <td class="line">${data.value && html`<${Sparkline} values=${data.value.quantities.map(({ quantity }) => quantity)} />`}</td>
     <td class="number">${data.value ? `${number(data.value.total)} ${unitOf(meter)}` : data.error ? "?" : "…"}</td>
     <td class="when">${dateTime(meter.created_at, zone)}</td>
   </tr>`;
