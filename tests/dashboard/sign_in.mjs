@@ -10,6 +10,7 @@ export default async function run(server, browser) {
 
   await inWindow(browser, server, "wrong tokens", async (page) => {
     await page.goto(server.url);
+    await page.getByLabel("Token").waitFor();
     equal("the field has the focus", await page.evaluate(() => document.activeElement.name), "token");
     for (const wrong of ["floe_oat_nobody", "with space", "ünïcode", ""]) {
       await page.getByLabel("Token").fill(wrong);
