@@ -82,6 +82,23 @@ export default async function run(server, browser) {
     check("it goes on by itself", true);
   });
 
+  await inWindow(browser, server, "the live tail of a server that stops", async (page, window) => {
+    await window.signIn(api.token, "#/events?customer=tail&live=1");
+    const live = page.locator('[data-test="live"]');
+    const send = (name) => api.post("/v1/events/ingest", { events: [{ name, external_customer_id: "tail" }] });
+    const names = page.locator("table.events tbody td.name");
+    await shows("it is connected", live, "Live: events show as they come in.");
+    await send("before");
+    await names.first().waitFor();
+    await server.stop();
+    await shows("it says so", live, "The stream broke off. Trying again…");
+    await server.start();
+    await send("meanwhile");
+    await shows("it goes on", live, "Live: events show as they come in.");
+    await names.nth(1).waitFor();
+    equal("nothing is missing", await names.allInnerTexts(), ["meanwhile", "before"]);
+  });
+
   await inWindow(browser, server, "signing in while the server is away", async (page) => {
     await page.goto(server.url);
     await server.stop();

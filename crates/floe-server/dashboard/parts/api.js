@@ -188,8 +188,15 @@ function found() {
   refreshAll();
 }
 
-/** Reads server-sent events until `signal` stops it. Answers the failure that ended it, if any. */
-export async function stream(path, query, { signal, lastId, onOpen, onEvent }) {
+/** Something is sent every 15 seconds: if nothing comes for this long, the connection is broken. */
+const SILENCE_MAX_MS = 40_000;
+
+/**
+ * Reads server-sent events until `signal` stops it. `onId` gets the id to go on after, with
+ * `lastId`. Answers the failure that ended it, if any.
+ */
+export async function stream(path, query, { signal, lastId, onOpen, onEvent, onId }) {
+  const asked = token;
   let response;
   try {
     const extra = { Accept: "text/event-stream", ...(lastId ? { "Last-Event-ID": lastId } : {}) };
@@ -202,29 +209,39 @@ export async function stream(path, query, { signal, lastId, onOpen, onEvent }) {
   } catch {
     return signal.aborted ? null : failure("network", 0, "The server does not answer.");
   }
-  if (!response.ok) return refusal(response, read(await response.text().catch(() => "")));
-  onOpen?.();
+  if (!response.ok) {
+    const error = refusal(response, read(await response.text().catch(() => "")));
+    if (error.kind === "unauthorized" && asked === token) refusedToken(error);
+    return error;
+  }
+  onOpen();
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
+  let silence = 0;
   try {
     for (;;) {
+      silence = setTimeout(() => reader.cancel(), SILENCE_MAX_MS);
       const { done, value } = await reader.read();
+      clearTimeout(silence);
       if (done) return failure("network", 0, "The server ended the stream.");
       const blocks = (rest + value).split("\n\n");
       rest = blocks.pop();
-      for (const block of blocks) deliver(block, onEvent);
+      for (const block of blocks) deliver(block, onEvent, onId);
     }
   } catch {
     return signal.aborted ? null : failure("network", 0, "The stream broke off.");
+  } finally {
+    clearTimeout(silence);
   }
 }
 
-function deliver(block, onEvent) {
+function deliver(block, onEvent, onId) {
   const fields = { data: [] };
   for (const line of block.split("\n")) {
     const [, name, value] = /^([^:]+): ?(.*)$/.exec(line) ?? [];
     if (name === "data") fields.data.push(value);
     else if (name !== undefined) fields[name] = value;
   }
-  if (fields.data.length > 0) onEvent(read(fields.data.join("\n")), fields.id);
+  if (fields.data.length > 0) onEvent(read(fields.data.join("\n")));
+  if (fields.id !== undefined) onId(fields.id);
 }

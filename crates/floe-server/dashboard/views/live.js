@@ -45,8 +45,7 @@ export function Live({ params }) {
       setState((old) => ({ ...old, count: old.count + fresh.length, items: [...fresh, ...old.items].slice(0, SHOWN_MAX) }));
     };
     const timer = setInterval(show, 200);
-    const onEvent = (event, id) => {
-      lastId = id;
+    const onEvent = (event) => {
       waiting.current.push(event);
       // While it is paused only the newest are kept.
       if (waiting.current.length > 10 * SHOWN_MAX) waiting.current.splice(0, waiting.current.length - SHOWN_MAX);
@@ -67,6 +66,7 @@ export function Live({ params }) {
             setState((old) => ({ ...old, status: "live", error: null }));
           },
           onEvent,
+          onId: (id) => (lastId = id),
         });
         if (controller.signal.aborted) return;
         const lasting = error && !["network", "busy", "server"].includes(error.kind);
