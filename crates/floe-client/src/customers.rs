@@ -518,9 +518,9 @@ impl Customers<'_> {
     ///
     /// # Errors
     ///
-    /// [`Error::Validation`](crate::Error::Validation) for values out of bounds, at `body.email` or
+    /// [`Error::Validation`] for values out of bounds, at `body.email` or
     /// `body.external_id` if another customer has it, and whatever else an
-    /// [`Error`](crate::Error) names.
+    /// [`Error`] names.
     pub async fn create(&self, customer: &CustomerCreate) -> Result<Customer> {
         let Some(external_id) = &customer.external_id else {
             return self.0.call(Method::POST, &PATH, customer, Repeat::Unsent).await;
@@ -552,8 +552,8 @@ impl Customers<'_> {
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`](crate::Error::NotFound) if there is no such customer, or it is another
-    /// organization's, and whatever else an [`Error`](crate::Error) names.
+    /// [`Error::NotFound`] if there is no such customer, or it is another
+    /// organization's, and whatever else an [`Error`] names.
     pub async fn get(&self, id: Uuid) -> Result<Customer> {
         self.0.get(&item(PATH, &id.to_string()), &[]).await
     }
@@ -590,7 +590,7 @@ impl Customers<'_> {
     ///
     /// # Errors
     ///
-    /// See [`Error`](crate::Error).
+    /// See [`Error`].
     pub async fn list(&self, list: &CustomersList) -> Result<Page<Customer>> {
         self.0.list(&PATH, &list.parameters, None).await
     }
@@ -629,10 +629,10 @@ impl Customers<'_> {
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`](crate::Error::NotFound) if there is no such customer,
-    /// [`Error::Validation`](crate::Error::Validation) for values out of bounds, an address or an
+    /// [`Error::NotFound`] if there is no such customer,
+    /// [`Error::Validation`] for values out of bounds, an address or an
     /// external id that another customer has, another external id, and a team that should be none,
-    /// and whatever else an [`Error`](crate::Error) names.
+    /// and whatever else an [`Error`] names.
     pub async fn update(&self, id: Uuid, update: &CustomerUpdate) -> Result<Customer> {
         self.0.call(Method::PATCH, &item(PATH, &id.to_string()), update, Repeat::Unsent).await
     }

@@ -481,8 +481,8 @@ impl Flushed {
 pub struct Refused {
     /// The event, with the external id and timestamp that it was sent with.
     pub event: EventCreate,
-    /// [`Error::Validation`](crate::Error::Validation), at `body.events.0` as if it had been sent
-    /// alone, or [`Error::PayloadTooLarge`](crate::Error::PayloadTooLarge).
+    /// [`Error::Validation`], at `body.events.0` as if it had been sent
+    /// alone, or [`Error::PayloadTooLarge`].
     pub reason: Error,
 }
 

@@ -18,7 +18,7 @@ type NextPage<T> = Pin<Box<dyn Future<Output = Result<Page<T>>> + Send>>;
 /// All items of a list from its page on, in its order. One page at a time is in memory, and the
 /// next one is asked for when that is used up. It ends with the list, or after an error.
 ///
-/// It is a [`Stream`](futures_core::Stream), and without one's adapters [`next`](Self::next) will
+/// It is a [`Stream`], and without one's adapters [`next`](Self::next) will
 /// do. Items that are made or deleted meanwhile shift the pages: then an item may come twice or be
 /// left out, as with pages asked for by hand. It does not if new items sort last.
 ///

@@ -31,11 +31,13 @@ impl Zone {
         Ok(Self(Some(zone)))
     }
 
-    /// Writes a time of the calendar. One that a change of clocks skips is taken as with the
-    /// offset before it, and of one that there is twice the earlier.
+    /// Writes a time of the calendar. One that a change of clocks skips is taken with the offset
+    /// before it, and of one that there is twice the later is taken, as everywhere (semantics
+    /// section 4).
     pub(super) fn write(&self, time: DateTime, out: &mut Vec<u8>) -> Result<(), String> {
         let zone = self.0.clone().unwrap_or(TimeZone::UTC);
-        let instant = zone.to_timestamp(time).map_err(|error| error.to_string())?;
+        let instant =
+            zone.to_ambiguous_timestamp(time).later().map_err(|error| error.to_string())?;
         write_instant(instant, out);
         Ok(())
     }
@@ -168,7 +170,7 @@ mod tests {
             ("2026-01-31", "2026-01-30T23:00:00.000000Z"),
             ("2026-07-01 12:00:00.25", "2026-07-01T10:00:00.250000Z"),
             ("2026-03-29 02:30:00", "2026-03-29T01:30:00.000000Z"),
-            ("2026-10-25 02:30:00", "2026-10-25T00:30:00.000000Z"),
+            ("2026-10-25 02:30:00", "2026-10-25T01:30:00.000000Z"),
             // With an offset it needs no zone.
             ("2026-07-01 12:00:00+00", "2026-07-01T12:00:00+00:00"),
         ] {
