@@ -13,10 +13,12 @@ const folder = process.env.FLOE_SCREENSHOTS;
 
 /** As an extension would, since the page's policy lets no script in. */
 async function axe(page, window) {
-  const session = await window.context.newCDPSession(page);
-  await session.send("Runtime.evaluate", { expression: readFileSync(axeSource, "utf8") });
+  if (!(await page.evaluate(() => "axe" in globalThis))) {
+    const session = await window.context.newCDPSession(page);
+    await session.send("Runtime.evaluate", { expression: readFileSync(axeSource, "utf8") });
+    await session.detach();
+  }
   const found = await page.evaluate((rules) => globalThis.axe.run(document, { runOnly: rules }), RULES);
-  await session.detach();
   return found.violations.map(({ id, nodes }) => `${id}: ${nodes[0].html.slice(0, 200)} ${nodes[0].failureSummary}`);
 }
 
