@@ -57,6 +57,58 @@ impl<C> Filter<C> {
         }
     }
 
+    /// Where it is that the filter does not hold, as positions into `clauses`, from the outermost
+    /// filter inwards; `None` if it holds.
+    ///
+    /// Of several clauses that must all hold it is the first that does not. Of alternatives none
+    /// holds, so it is the filter that has them, unless there is only one.
+    ///
+    /// ```
+    /// use floe_core::{Clause, Conjunction, Filter};
+    /// let leaves = |conjunction, of: &[u8]| Filter {
+    ///     conjunction,
+    ///     clauses: of.iter().copied().map(Clause::Leaf).collect(),
+    /// };
+    /// let mut filter = leaves(Conjunction::And, &[1, 2]);
+    /// assert_eq!(filter.failing(&mut |leaf| *leaf == 1), Some(vec![1]));
+    /// filter.clauses.push(Clause::Filter(leaves(Conjunction::Or, &[3, 4])));
+    /// assert_eq!(filter.failing(&mut |leaf| *leaf < 3), Some(vec![2]));
+    /// assert_eq!(filter.failing(&mut |leaf| *leaf < 4), None);
+    /// ```
+    pub fn failing(&self, leaf: &mut impl FnMut(&C) -> bool) -> Option<Vec<usize>> {
+        let mut of_clause = |position: usize, clause: &Clause<C>| {
+            let mut path = match clause {
+                Clause::Leaf(clause) if leaf(clause) => return None,
+                Clause::Leaf(_) => Vec::new(),
+                Clause::Filter(filter) => filter.failing(leaf)?,
+            };
+            path.insert(0, position);
+            Some(path)
+        };
+        let mut clauses = self.clauses.iter().enumerate();
+        match (self.conjunction, self.clauses.as_slice()) {
+            (Conjunction::And, _) => clauses.find_map(|(at, clause)| of_clause(at, clause)),
+            (Conjunction::Or, []) => None,
+            (Conjunction::Or, [only]) => of_clause(0, only),
+            (Conjunction::Or, _) => {
+                clauses.all(|(at, clause)| of_clause(at, clause).is_some()).then(Vec::new)
+            }
+        }
+    }
+
+    /// What stands at positions into `clauses`, from the outermost filter inwards; `None` for the
+    /// filter itself, and where there is nothing.
+    #[must_use]
+    pub fn at(&self, path: &[usize]) -> Option<&Clause<C>> {
+        let (first, rest) = path.split_first()?;
+        let clause = self.clauses.get(*first)?;
+        match clause {
+            _ if rest.is_empty() => Some(clause),
+            Clause::Leaf(_) => None,
+            Clause::Filter(filter) => filter.at(rest),
+        }
+    }
+
     /// Takes the rows off for which the filter does not hold: what [`holds`](Self::holds) says of
     /// each, but each leaf is asked once, for many rows. `leaf` takes those off for which it does
     /// not hold; of the others it says nothing.
@@ -224,6 +276,17 @@ pub fn strip_metadata_prefix(property: &str) -> &str {
 #[error("a boolean cannot be compared with this operator here")]
 pub struct BooleanNotComparable;
 
+/// Why an event does not pass a clause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mismatch {
+    /// The event lacks the property.
+    Absent,
+    /// The event's value and the clause's are of kinds that are not compared with one another.
+    NotComparable,
+    /// They are, and the comparison does not hold.
+    Otherwise,
+}
+
 /// One comparison.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FilterClause {
@@ -281,6 +344,26 @@ impl FilterClause {
     #[must_use]
     pub fn value(&self) -> &ClauseValue {
         &self.value
+    }
+
+    /// Why an event does not pass this clause; `None` if it does.
+    pub fn mismatch(&self, event: &impl EventFields) -> Option<Mismatch> {
+        if self.matches(event) {
+            return None;
+        }
+        let is_text = matches!(self.value, ClauseValue::Text(_));
+        let is_comparable = match &self.property {
+            Property::Name | Property::Source => is_text,
+            Property::Timestamp => !is_text,
+            Property::Metadata(path) => match event.property(path) {
+                None => return Some(Mismatch::Absent),
+                Some(value) => match self.operator {
+                    Operator::Like | Operator::NotLike => value.text().is_some(),
+                    _ => self.compare(&value).is_some(),
+                },
+            },
+        };
+        Some(if is_comparable { Mismatch::Otherwise } else { Mismatch::NotComparable })
     }
 
     /// Whether an event passes this clause.
@@ -397,6 +480,60 @@ mod tests {
             let expected: Vec<bool> = rows.iter().map(|(row, asked)| *asked && holds(*row)).collect();
             prop_assert_eq!(kept, expected);
         }
+    }
+
+    proptest! {
+        #[test]
+        fn what_fails_is_found_where_the_filter_does_not_hold(filter in of_bits(), row in any::<u8>()) {
+            let mut leaf = |bit: &u8| row >> bit & 1 == 1;
+            let failing = filter.failing(&mut leaf);
+            prop_assert_eq!(failing.is_none(), filter.holds(&mut leaf));
+            match failing.as_deref() {
+                None => {}
+                Some([]) => prop_assert!(filter.clauses.len() > 1 && filter.conjunction == Conjunction::Or),
+                Some(path) => match filter.at(path).expect("a clause") {
+                    Clause::Leaf(bit) => prop_assert!(!leaf(bit)),
+                    Clause::Filter(inner) => {
+                        prop_assert!(!inner.holds(&mut leaf));
+                        prop_assert_eq!(inner.conjunction, Conjunction::Or);
+                        prop_assert!(inner.clauses.len() > 1);
+                    }
+                },
+            }
+        }
+    }
+
+    #[test]
+    fn a_mismatch_says_why() {
+        use crate::{CustomerRef, EventSource, Metadata, NewEvent, Timestamp};
+        let event = NewEvent {
+            name: "use".into(),
+            source: EventSource::User,
+            customer: CustomerRef::External("ada".into()),
+            timestamp: Timestamp::from_micros(0).unwrap(),
+            external_id: None,
+            parent_id: None,
+            external_member_id: None,
+            metadata: Metadata::from_distinct(vec![
+                ("i".into(), Value::Number(Number::Int(5))),
+                ("b".into(), Value::Bool(true)),
+            ]),
+        };
+        let why = |property: &str, operator, value| {
+            FilterClause::new(property.to_owned(), operator, value).unwrap().mismatch(&event)
+        };
+        let text = |text: &str| ClauseValue::Text(text.to_owned());
+        assert_eq!(why("i", Operator::Eq, ClauseValue::Int(5)), None);
+        assert_eq!(why("i", Operator::Gt, ClauseValue::Int(5)), Some(Mismatch::Otherwise));
+        assert_eq!(why("i", Operator::Ne, text("6")), Some(Mismatch::NotComparable));
+        assert_eq!(why("b", Operator::Ne, ClauseValue::Int(6)), Some(Mismatch::NotComparable));
+        assert_eq!(why("b", Operator::NotLike, text("r")), Some(Mismatch::Otherwise));
+        assert_eq!(why("x", Operator::NotLike, text("r")), Some(Mismatch::Absent));
+        assert_eq!(why("i.x", Operator::Ne, text("r")), Some(Mismatch::Absent));
+        assert_eq!(why("name", Operator::Eq, text("x")), Some(Mismatch::Otherwise));
+        assert_eq!(why("name", Operator::Ne, ClauseValue::Int(1)), Some(Mismatch::NotComparable));
+        assert_eq!(why("timestamp", Operator::Ne, text("1")), Some(Mismatch::NotComparable));
+        assert_eq!(why("timestamp", Operator::Gt, ClauseValue::Int(0)), Some(Mismatch::Otherwise));
     }
 
     #[test]

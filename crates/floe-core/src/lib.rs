@@ -13,6 +13,7 @@ mod evaluate;
 mod event;
 mod filter;
 mod ids;
+mod judgement;
 pub mod limits;
 mod meter;
 mod number;
@@ -32,13 +33,14 @@ pub use event::{
     is_credit_or_reset,
 };
 pub use filter::{
-    BooleanNotComparable, Clause, ClauseValue, Conjunction, Filter, FilterClause, Operator,
-    Property, strip_metadata_prefix,
+    BooleanNotComparable, Clause, ClauseValue, Conjunction, Filter, FilterClause, Mismatch,
+    Operator, Property, strip_metadata_prefix,
 };
 pub use ids::{
     AccessTokenId, CustomerId, CustomerMeterId, EventId, EventTypeId, IdCipher, MeterId,
     OrganizationId, Sequence,
 };
+pub use judgement::{Judgement, judge};
 pub use meter::{Address, Customer, CustomerKind, Meter, MeterUnit, Organization};
 pub use number::{Exact, Number, float_in_units};
 pub use quantity::{

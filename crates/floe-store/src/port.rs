@@ -4,6 +4,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What lists are sorted by: as the wire names it.
 pub use floe_api::{
@@ -179,6 +180,26 @@ pub trait EventExport: Send {
         write: WriteEvent,
         bytes: usize,
     ) -> impl Future<Output = Result<Option<Vec<u8>>>> + Send;
+}
+
+/// Which events to follow, as they are ingested.
+#[derive(Debug, Clone, Default)]
+pub struct FollowQuery {
+    /// They pass this filter.
+    pub filter: Option<Filter>,
+    /// Of these customers.
+    pub customers: Option<CustomerSelection>,
+    /// With one of these names; any if empty.
+    pub names: Vec<String>,
+}
+
+/// Events that were found in one step.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Followed {
+    /// They, in order of ingestion.
+    pub events: Vec<EventId>,
+    /// The number behind the last event that was looked at.
+    pub next: u64,
 }
 
 /// Which names to list.
@@ -486,6 +507,15 @@ pub trait EventStore: Sync {
         query: QuantityQuery,
     ) -> impl Future<Output = Result<MeterQuantities>> + Send;
 
+    /// The quantities of a meter that is not kept: all events that may count are looked at, and
+    /// nothing is derived from them that would stay. `None` if that took longer than it may.
+    fn quantities_once(
+        &self,
+        organization: OrganizationId,
+        query: QuantityQuery,
+        time_max: Duration,
+    ) -> impl Future<Output = Result<Option<MeterQuantities>>> + Send;
+
     /// A page of the customers of a meter who have an event that counts, with what each has. A text
     /// leaves those in whose names or addresses it occurs, or whose external ids begin with it,
     /// whatever the case.
@@ -510,6 +540,17 @@ pub trait EventStore: Sync {
         direction: Direction,
     ) -> impl Future<Output = Result<Page<EventAddress>>> + Send;
 
+    /// Hands the newest events that a query finds to `look`, by timestamp, the newest first, at most
+    /// so many; one is in memory at a time. Answers what `look` made of `state`.
+    fn newest_events<T: Send + 'static>(
+        &self,
+        organization: OrganizationId,
+        query: EventQuery,
+        limit: u64,
+        state: T,
+        look: fn(&mut T, EventId, &NewEvent<'_>),
+    ) -> impl Future<Output = Result<T>> + Send;
+
     /// An event.
     fn event(
         &self,
@@ -519,6 +560,34 @@ pub trait EventStore: Sync {
 
     /// Begins an export of an organization's events.
     fn export_events(&self, organization: OrganizationId, query: ExportQuery) -> Self::Export;
+
+    /// How many events an organization has; credits and resets are some. They are numbered from 0
+    /// in order of ingestion, and keep their numbers.
+    fn count_events(&self, organization: OrganizationId) -> u64;
+
+    /// The number of an event; `None` if the organization has none with this id.
+    fn event_number(
+        &self,
+        organization: OrganizationId,
+        id: EventId,
+    ) -> impl Future<Output = Result<Option<u64>>> + Send;
+
+    /// The id of the event with a number; `None` if there are not as many.
+    fn event_id(
+        &self,
+        organization: OrganizationId,
+        number: u64,
+    ) -> impl Future<Output = Result<Option<EventId>>> + Send;
+
+    /// The next events from a number on that a query finds: at most so many, among a bounded number
+    /// that are looked at. So there may be none of them while [`Followed::next`] is before the last.
+    fn follow_events(
+        &self,
+        organization: OrganizationId,
+        from: u64,
+        query: FollowQuery,
+        limit: usize,
+    ) -> impl Future<Output = Result<Followed>> + Send;
 
     /// The names of an organization's events, in no order.
     fn event_names(

@@ -64,11 +64,7 @@ impl EmbeddedExport {
         organization: floe_core::OrganizationId,
         query: ExportQuery,
     ) -> Self {
-        let end = store.tail(organization).map_or(0, |tail| {
-            let tail = read(&tail);
-            let (start, active) = tail.active();
-            start + active.len() as u64
-        });
+        let end = store.tail(organization).map_or(0, |tail| super::count(&tail));
         let place = Place { next: 0, end, known: None };
         Self { store, organization, query: Arc::new(query), place }
     }

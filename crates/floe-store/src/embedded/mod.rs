@@ -11,6 +11,7 @@ mod customer_quantities;
 mod dedup;
 mod derived;
 mod export;
+mod follow;
 pub mod fs;
 pub mod journal;
 mod maintain;
@@ -38,6 +39,7 @@ use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use floe_core::{
     AccessTokenId, Customer, CustomerId, CustomerMeterId, CustomerQuantitiesQuery, CustomerRef,
@@ -65,10 +67,10 @@ use self::view::{BatchCache, SealedReader, SharedTail, View, read as read_tail, 
 use crate::port::{
     AccessToken, Catalog, CustomerMeterRow, CustomerPatch, CustomerQuantityRow,
     CustomerQuantitySort, CustomerQuery, CustomerRefusal, CustomerSort, Direction, EventAddress,
-    EventLabel, EventQuery, EventRow, EventStore, ExportQuery, IngestReport, MeterPatch,
-    MeterQuery, MeterSort, NameQuery, NameRow, NewCredit, NewCustomer, NewMeter, OrganizationSort,
-    Organizations, Page, PageRequest, Result, Sorting, StoreError, TokenHash, TokenPatch,
-    TokenSort,
+    EventLabel, EventQuery, EventRow, EventStore, ExportQuery, FollowQuery, Followed, IngestReport,
+    MeterPatch, MeterQuery, MeterSort, NameQuery, NameRow, NewCredit, NewCustomer, NewMeter,
+    OrganizationSort, Organizations, Page, PageRequest, Result, Sorting, StoreError, TokenHash,
+    TokenPatch, TokenSort,
 };
 use crate::sort::{SortKey, sorted_page};
 
@@ -613,12 +615,7 @@ impl EmbeddedStore {
     /// How many events there are, in memory and in segments.
     fn event_count(&self) -> u64 {
         let tails = self.0.reader.tails.read().unwrap_or_else(PoisonError::into_inner);
-        let count = |tail: &Arc<SharedTail>| {
-            let tail = read_tail(tail);
-            let (before, growing) = tail.active();
-            before + growing.len() as u64
-        };
-        tails.values().map(count).sum()
+        tails.values().map(|tail| count(tail)).sum()
     }
 
     fn tail(&self, organization: OrganizationId) -> Option<Arc<SharedTail>> {
@@ -691,6 +688,13 @@ impl EmbeddedStore {
     }
 }
 
+/// How many events an organization has, in memory and in segments.
+fn count(tail: &SharedTail) -> u64 {
+    let tail = read_tail(tail);
+    let (before, growing) = tail.active();
+    before + growing.len() as u64
+}
+
 impl EventStore for EmbeddedStore {
     type Export = EmbeddedExport;
 
@@ -738,6 +742,21 @@ impl EventStore for EmbeddedStore {
         self.blocking(move |store| {
             let directory = store.0.catalog.directory(organization);
             store.view(organization, |view| quantities::quantities(view, &query, &directory))
+        })
+        .await
+    }
+
+    async fn quantities_once(
+        &self,
+        organization: OrganizationId,
+        query: QuantityQuery,
+        time_max: Duration,
+    ) -> Result<Option<MeterQuantities>> {
+        self.blocking(move |store| {
+            let directory = store.0.catalog.directory(organization);
+            store.view(organization, |view| {
+                quantities::quantities_once(view, &query, &directory, time_max)
+            })
         })
         .await
     }
@@ -792,6 +811,30 @@ impl EventStore for EmbeddedStore {
         .await
     }
 
+    async fn newest_events<T: Send + 'static>(
+        &self,
+        organization: OrganizationId,
+        query: EventQuery,
+        limit: u64,
+        mut state: T,
+        look: fn(&mut T, EventId, &NewEvent<'_>),
+    ) -> Result<T> {
+        self.blocking(move |store| {
+            store.view(organization, |view| {
+                let Some(view) = view else { return Ok(()) };
+                let page = PageRequest { offset: 0, limit };
+                let found = query::list_events(&[(view, query)], page, Direction::Descending)?;
+                for EventAddress { id, .. } in found.items {
+                    let Some(number) = view.by_id(id)? else { continue };
+                    view.with(number, |rows, row| look(&mut state, id, &rows.event(row)))?;
+                }
+                Ok(())
+            })?;
+            Ok(state)
+        })
+        .await
+    }
+
     async fn event(&self, organizations: &Organizations, id: EventId) -> Result<Option<EventRow>> {
         // An id that is nobody's is known for it without a look at the disk.
         if self.0.cipher.sequence(id).is_none() {
@@ -816,6 +859,46 @@ impl EventStore for EmbeddedStore {
 
     fn export_events(&self, organization: OrganizationId, query: ExportQuery) -> EmbeddedExport {
         EmbeddedExport::new(self.clone(), organization, query)
+    }
+
+    fn count_events(&self, organization: OrganizationId) -> u64 {
+        self.tail(organization).map_or(0, |tail| count(&tail))
+    }
+
+    async fn event_number(&self, organization: OrganizationId, id: EventId) -> Result<Option<u64>> {
+        if self.0.cipher.sequence(id).is_none() {
+            return Ok(None);
+        }
+        self.blocking(move |store| {
+            store.view(organization, |view| view.map_or(Ok(None), |view| view.by_id(id)))
+        })
+        .await
+    }
+
+    async fn event_id(&self, organization: OrganizationId, number: u64) -> Result<Option<EventId>> {
+        self.blocking(move |store| {
+            store.view(organization, |view| match view {
+                Some(view) if number < count(view.tail) => view.event_id(number).map(Some),
+                _ => Ok(None),
+            })
+        })
+        .await
+    }
+
+    async fn follow_events(
+        &self,
+        organization: OrganizationId,
+        from: u64,
+        query: FollowQuery,
+        limit: usize,
+    ) -> Result<Followed> {
+        self.blocking(move |store| {
+            store.view(organization, |view| match view {
+                None => Ok(Followed { events: Vec::new(), next: from }),
+                Some(view) => follow::step(view, from, &query, limit),
+            })
+        })
+        .await
     }
 
     async fn event_names(

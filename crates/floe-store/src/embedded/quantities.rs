@@ -5,6 +5,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use floe_core::{
     Aggregation, CustomerDirectory, CustomerKey, CustomerQuantitiesQuery, CustomerQuantity,
@@ -96,6 +97,50 @@ pub(super) fn quantities(
     let (function, over) = (query.aggregation.function(), query.customer_aggregation);
     let new = || QuantityAccumulator::new(function, over, series.bucket_count());
     Ok(accumulate(view, question, &series, directory, new)?.finish(&series))
+}
+
+/// The quantities of a meter, from the events alone; `None` if it took longer than it may.
+pub(super) fn quantities_once(
+    view: Option<View<'_>>,
+    query: &QuantityQuery,
+    directory: &impl CustomerDirectory,
+    time_max: Duration,
+) -> Result<Option<MeterQuantities>> {
+    let began = Instant::now();
+    let series = query.series();
+    let customers = query.customers.as_ref();
+    let question = Question {
+        filter: &query.filter,
+        aggregation: &query.aggregation,
+        metadata: &query.metadata,
+        customers,
+    };
+    let accumulator = QuantityAccumulator::new(
+        query.aggregation.function(),
+        query.customer_aggregation,
+        series.bucket_count(),
+    );
+    let mut answer = Answer { question, directory, series: &series, accumulator };
+    let mut is_late = false;
+    if let Some(view) = view {
+        let between = answer.covered();
+        view.units(
+            &between,
+            |_| (),
+            |(), unit| {
+                view.scan_unit(unit, &between, customers, |rows, selected| {
+                    // What is left is passed over, which takes next to no time.
+                    is_late |= began.elapsed() > time_max;
+                    match selected {
+                        _ if is_late => {}
+                        Selected::All => answer.add_columns(rows),
+                        Selected::These(_) => answer.add_rows(rows, selected),
+                    }
+                })
+            },
+        )?;
+    }
+    Ok((!is_late).then(|| answer.accumulator.finish(&series)))
 }
 
 /// The quantity of each customer of a meter who has any event that counts, in the order of
