@@ -29,7 +29,7 @@ pub const ERROR_INPUT_BYTES_MAX: usize = 1024 * 1024;
 /// ```
 #[derive(Debug, Clone, Copy)]
 pub enum Loc<'p> {
-    /// `body`, `query` or `path`.
+    /// `body`, `query`, `path` or `header`.
     Root(&'static str),
     /// A member of an object, or the name of a union's member.
     Key(&'p Loc<'p>, &'p str),
@@ -44,6 +44,8 @@ impl<'p> Loc<'p> {
     pub const QUERY: Loc<'static> = Loc::Root("query");
     /// The path.
     pub const PATH: Loc<'static> = Loc::Root("path");
+    /// The headers.
+    pub const HEADER: Loc<'static> = Loc::Root("header");
 
     /// The member `key` of the value here.
     #[must_use]

@@ -4,6 +4,7 @@ mod export;
 mod ingest;
 mod lines;
 mod list;
+mod stream;
 mod usual;
 
 use floe_core::{
@@ -15,10 +16,16 @@ use uuid::Uuid;
 
 #[cfg(feature = "openapi")]
 pub use self::export::EventsExportQuery;
-pub use self::export::{EventsExportParams, export_organization_not_found, write_export_line};
+pub use self::export::{EventsExportParams, organization_not_found, write_export_line};
 pub use self::ingest::{EventReferences, IngestRequest, IngestResponse};
 pub use self::lines::{EventLine, line_error, member_error};
 pub use self::list::{EventNameSort, EventNamesParams, EventsListParams, meter_not_found};
+#[cfg(feature = "openapi")]
+pub use self::stream::EventStreamQuery;
+pub use self::stream::{
+    BEFORE_ALL_EVENTS, EventStreamParams, LAST_EVENT_ID, last_event_not_found, write_stream_event,
+    write_stream_place,
+};
 pub use self::usual::UsualLines;
 use crate::Customer;
 use crate::serialize::{display, optional_display};

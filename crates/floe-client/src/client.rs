@@ -229,6 +229,14 @@ impl Client {
         System(self)
     }
 
+    pub(crate) fn retries(&self) -> &Retries {
+        &self.retries
+    }
+
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
     /// Asks for something. Segments of the path are encoded as needed.
     pub(crate) async fn get<T: DeserializeOwned>(
         &self,
@@ -384,8 +392,13 @@ impl Client {
     /// Asks for something that may come for longer than a call may take: the time-out is for the
     /// head, and for each [`part`](Self::part).
     pub(crate) async fn stream(&self, path: &[&str], query: &[Parameter]) -> Result<Response> {
-        let request = self.request(Method::GET, path, query).timeout(Duration::MAX);
-        match tokio::time::timeout(self.timeout, self.head(request)).await {
+        self.open(self.request(Method::GET, path, query)).await
+    }
+
+    /// As [`stream`](Self::stream), of a request that is made already.
+    pub(crate) async fn open(&self, request: RequestBuilder) -> Result<Response> {
+        let head = self.head(request.timeout(Duration::MAX));
+        match tokio::time::timeout(self.timeout, head).await {
             Ok(response) => response,
             Err(_) => Err(Error::Timeout { url: self.url.clone() }),
         }
@@ -393,7 +406,16 @@ impl Client {
 
     /// The next part of a body.
     pub(crate) async fn part(&self, response: &mut Response) -> Result<Option<Bytes>> {
-        match tokio::time::timeout(self.timeout, response.chunk()).await {
+        self.part_within(self.timeout, response).await
+    }
+
+    /// The next part of a body, if it comes within this time.
+    pub(crate) async fn part_within(
+        &self,
+        time: Duration,
+        response: &mut Response,
+    ) -> Result<Option<Bytes>> {
+        match tokio::time::timeout(time, response.chunk()).await {
             Ok(part) => part.map_err(|error| self.transport(error)),
             Err(_) => Err(Error::Timeout { url: self.url.clone() }),
         }

@@ -141,6 +141,28 @@ pub enum Error {
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 impl Error {
+    /// Whether the same call may succeed later: no connection came to be or it broke, no answer
+    /// came in time, or the server has too much to do.
+    ///
+    /// ```
+    /// use floe_client::Error;
+    ///
+    /// assert!(Error::Timeout { url: "http://127.0.0.1:7070".into() }.is_passing());
+    /// assert!(!Error::Unauthorized.is_passing());
+    /// ```
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        matches!(
+            self,
+            Self::Connect { .. }
+                | Self::Timeout { .. }
+                | Self::Transport { .. }
+                | Self::RateLimited { .. }
+                | Self::Unavailable { .. }
+                | Self::Server { status: 502 | 504, .. }
+        )
+    }
+
     /// The values that were refused; none, if it was something else.
     ///
     /// ```no_run

@@ -61,6 +61,7 @@ mod customer_meters;
 mod customers;
 mod error;
 mod event_create;
+mod event_stream;
 mod event_types;
 mod events;
 mod export;
@@ -94,6 +95,7 @@ pub use customers::{
 };
 pub use error::{Cause, Error, LocPart, Result, Violation};
 pub use event_create::{EVENT_NAME_CHARS_MAX, EventCreate};
+pub use event_stream::{EventStream, EventsStream};
 pub use event_types::{
     EventType, EventTypeSort, EventTypeUpdate, EventTypeWithStats, EventTypes, EventTypesList,
 };

@@ -123,21 +123,8 @@ fn may_repeat(error: &Error, repeat: Repeat) -> bool {
     match (error, repeat) {
         (Error::Connect { .. }, _) => true,
         (_, Repeat::Unsent) => false,
-        (error, Repeat::Always) => is_passing(error),
+        (error, Repeat::Always) => error.is_passing(),
     }
-}
-
-/// Whether the same call may succeed later.
-pub(crate) fn is_passing(error: &Error) -> bool {
-    matches!(
-        error,
-        Error::Connect { .. }
-            | Error::Timeout { .. }
-            | Error::Transport { .. }
-            | Error::RateLimited { .. }
-            | Error::Unavailable { .. }
-            | Error::Server { status: 502 | 504, .. }
-    )
 }
 
 /// A random part of a length of time.

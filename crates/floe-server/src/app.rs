@@ -18,6 +18,7 @@ use http::header::{
 use http::{Method, StatusCode, Uri};
 use metrics_exporter_prometheus::PrometheusHandle;
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use tokio::sync::watch;
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument as _;
 use uuid::Uuid;
@@ -28,8 +29,8 @@ use crate::dashboard;
 use crate::error::{ApiError, json_response};
 use crate::extract;
 use crate::routes::{
-    bulk, customer_meters, customers, event_types, events, events_export, meter_customers, meters,
-    organizations, system, system_storage, tokens,
+    bulk, customer_meters, customers, event_stream, event_types, events, events_export,
+    meter_customers, meters, organizations, system, system_storage, tokens,
 };
 
 /// What handlers share.
@@ -38,6 +39,8 @@ pub(crate) struct App {
     pub(crate) store: Backend,
     pub(crate) root_token: Option<TokenHash>,
     pub(crate) metrics: Arc<PrometheusHandle>,
+    /// Whether the server stops: what would go on for ever then ends.
+    pub(crate) stopping: watch::Receiver<bool>,
     /// For benchmarks alone: ingestion answers once a request is parsed, and stores nothing.
     pub(crate) parse_only: bool,
 }
@@ -66,6 +69,7 @@ pub(crate) fn router(app: App) -> Router {
         .route("/v1/events/bulk", post(bulk::ingest_bulk))
         .route("/v1/events/names", get(events::list_event_names))
         .route("/v1/events/{id}", get(events::get_event))
+        .route("/v1/event-stream", get(event_stream::stream_events))
         .route("/v1/event-types", get(event_types::list_event_types))
         .route("/v1/event-types/{id}", axum::routing::patch(event_types::update_event_type));
     let customers = Router::new()

@@ -63,6 +63,17 @@ impl Identity {
         }
         Ok(Self::Token(token))
     }
+
+    /// Whether it has what `N` names.
+    pub(crate) fn may<N: Needs>(&self) -> bool {
+        match self {
+            Self::Anonymous => false,
+            Self::Root(_) => true,
+            Self::Token(token) => {
+                !N::ROOT_ONLY && N::ANY.iter().any(|scope| token.scopes.contains(scope))
+            }
+        }
+    }
 }
 
 /// A set of scopes of which a caller needs one.
@@ -120,14 +131,10 @@ impl<N: Needs> FromRequestParts<App> for Caller<N> {
 
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, ApiError> {
         let identity = parts.extensions.get().cloned().unwrap_or(Identity::Anonymous);
-        let may = match &identity {
-            Identity::Anonymous => return Err(ApiError::Anonymous),
-            Identity::Root(_) => true,
-            Identity::Token(token) => {
-                !N::ROOT_ONLY && N::ANY.iter().any(|scope| token.scopes.contains(scope))
-            }
-        };
-        if !may {
+        if let Identity::Anonymous = identity {
+            return Err(ApiError::Anonymous);
+        }
+        if !identity.may::<N>() {
             let scopes = N::ANY.iter().map(|scope| scope.as_str()).collect();
             return Err(ApiError::InsufficientScope(scopes));
         }

@@ -22,8 +22,8 @@ use uuid::Uuid;
 
 use crate::auth::Needs;
 use crate::routes::{
-    bulk, customer_meters, customers, event_types, events, events_export, meter_customers, meters,
-    organizations, system, system_storage, tokens,
+    bulk, customer_meters, customers, event_stream, event_types, events, events_export,
+    meter_customers, meters, organizations, system, system_storage, tokens,
 };
 
 const INTRODUCTION: &str = "\
@@ -61,6 +61,7 @@ here; any other is answered with 404. Paths are served with and without a slash 
         events::list_events,
         events::list_event_names,
         events_export::export_events,
+        event_stream::stream_events,
         events::get_event,
         event_types::list_event_types,
         event_types::update_event_type,
@@ -202,7 +203,7 @@ fn complete(method: HttpMethod, operation: &mut Operation) {
     let in_path = parameters.iter().any(|p| p.parameter_in == ParameterIn::Path);
     let is_checked = !parameters.is_empty() || operation.request_body.is_some();
     for parameter in parameters {
-        if parameter.parameter_in == ParameterIn::Query {
+        if matches!(parameter.parameter_in, ParameterIn::Query | ParameterIn::Header) {
             not_null(parameter);
         }
     }
@@ -215,13 +216,18 @@ fn complete(method: HttpMethod, operation: &mut Operation) {
     if let Some(RefOr::T(RequestBody { required, .. })) = &mut operation.request_body {
         *required = Some(Required::True);
     }
+    // There is a bound on how many of those are open.
+    let is_stream = match operation.responses.responses.get("200") {
+        Some(RefOr::T(ok)) => ok.content.contains_key("text/event-stream"),
+        _ => false,
+    };
     let errors = [
         ("404", "NotFound", in_path),
         ("400", "BadBody", has_body),
         ("413", "TooLarge", has_body && !has_lines),
         ("415", "UnsupportedMediaType", has_body),
         ("422", "Invalid", is_checked && !has_lines),
-        ("503", "Unavailable", !matches!(method, HttpMethod::Get)),
+        ("503", "Unavailable", is_stream || !matches!(method, HttpMethod::Get)),
     ];
     for (status, name, _) in errors.into_iter().filter(|(_, _, is_possible)| *is_possible) {
         let response = RefOr::Ref(Ref::from_response_name(name));
@@ -229,7 +235,7 @@ fn complete(method: HttpMethod, operation: &mut Operation) {
     }
 }
 
-/// Text in a query is never null: a parameter is there or not.
+/// Text in a query or header is never null: a parameter is there or not.
 fn not_null(parameter: &mut Parameter) {
     let kind = match &mut parameter.schema {
         Some(RefOr::T(Schema::Object(object))) => &mut object.schema_type,
@@ -491,7 +497,7 @@ mod errors {
     pub(crate) struct ValidationError {
         /// What kind of error it is, as in `missing`.
         r#type: String,
-        /// Where it is: `body`, `query` or `path`, then keys and indices.
+        /// Where it is: `body`, `query`, `path` or `header`, then keys and indices.
         loc: Vec<Location>,
         /// What is wrong, for people.
         msg: String,

@@ -16,7 +16,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tower::ServiceExt as _;
 
 use crate::app::{self, App};
@@ -64,6 +64,8 @@ pub struct Server {
     listener: TcpListener,
     metrics_listener: Option<TcpListener>,
     app: App,
+    /// Tells handlers that the server stops.
+    stops: watch::Sender<bool>,
     /// What opening the folder found.
     pub opened: Opened,
     /// Secrets that were made, to be shown once.
@@ -114,8 +116,9 @@ impl Server {
         }
         let made = first_start(&store, config).await?;
         let root_token = config.root_token.as_deref().map(token_hash);
-        let app = App { store, root_token, metrics, parse_only: config.parse_only };
-        Ok(Self { listener, metrics_listener, app, opened, made })
+        let (stops, stopping) = watch::channel(false);
+        let app = App { store, root_token, metrics, stopping, parse_only: config.parse_only };
+        Ok(Self { listener, metrics_listener, app, stops, opened, made })
     }
 
     /// Where the API is served.
@@ -138,7 +141,7 @@ impl Server {
 
     /// Serves until `stop` is done; then ends what is open and closes the data folder.
     pub async fn run(self, stop: impl Future<Output = ()>) {
-        let Self { listener, metrics_listener, app, .. } = self;
+        let Self { listener, metrics_listener, app, stops, .. } = self;
         let store = app.store.clone();
         let upkeep = tokio::spawn({
             let (store, metrics) = (store.clone(), Arc::clone(&app.metrics));
@@ -159,6 +162,10 @@ impl Server {
             let router = Router::new().route("/metrics", get(async move || handle.render()));
             tokio::spawn(accept(listener, router, std::future::pending()))
         });
+        let stop = async {
+            stop.await;
+            stops.send_replace(true);
+        };
         accept(listener, app::router(app), stop).await;
         upkeep.abort();
         metrics.inspect(|task| task.abort());

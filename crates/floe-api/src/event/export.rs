@@ -7,6 +7,7 @@ use floe_core::{
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
 
 use super::list::timestamp;
+use super::stream::one_organization;
 use crate::errors::{Errors, Loc, ValidationFailure, Violation};
 use crate::fields::unless_refused;
 use crate::json::Json;
@@ -49,13 +50,8 @@ impl EventsExportParams {
         errors: &mut Errors,
     ) -> Option<Self> {
         let before = errors.len();
-        let organization_id = if is_organization_token {
-            query.optional("organization_id", errors, scalar::uuid4)
-        } else {
-            query.required("organization_id", errors, scalar::uuid4)
-        };
         let params = Self {
-            organization_id: organization_id.map(OrganizationId),
+            organization_id: one_organization(query, is_organization_token, errors),
             filter: filter_parameter(query, errors),
             start: query.optional("start_timestamp", errors, timestamp),
             end: query.optional("end_timestamp", errors, timestamp),
@@ -69,9 +65,9 @@ impl EventsExportParams {
     }
 }
 
-/// What to answer to an export of an organization that the caller does not see.
+/// What to answer if the one organization that is asked for is not seen by the caller.
 #[must_use]
-pub fn export_organization_not_found(id: OrganizationId) -> ValidationFailure {
+pub fn organization_not_found(id: OrganizationId) -> ValidationFailure {
     let violation = Violation::plain("organization_id", "Organization not found.");
     let input = Json::Str(id.to_string().into());
     ValidationFailure::business(&Loc::QUERY.key("organization_id"), violation, &input)

@@ -305,7 +305,7 @@ impl EventPage {
 }
 
 /// An event as the wire shows it: its customer and label are those of now.
-async fn wire_event(app: &App, row: EventRow) -> Result<Event, ApiError> {
+pub(super) async fn wire_event(app: &App, row: EventRow) -> Result<Event, ApiError> {
     let EventRow { id, organization_id, event, parent_id, child_count } = row;
     let customer = match app.store.customer_of_event(organization_id, &event.customer) {
         Some(customer) => Some(wire_customer(app, &customer).await?),

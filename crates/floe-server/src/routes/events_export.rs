@@ -2,17 +2,13 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use floe_api::event::{
-    EventsExportParams, EventsExportQuery, export_organization_not_found, meter_not_found,
-    write_export_line,
-};
-use floe_core::OrganizationId;
+use floe_api::event::{EventsExportParams, EventsExportQuery, meter_not_found, write_export_line};
 use floe_store::port::{Catalog as _, EventExport as _, EventStore, ExportQuery, Organizations};
 use futures_util::stream::{self, StreamExt as _};
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderValue};
 
-use super::selection_for_lists;
+use super::{one_organization, selection_for_lists};
 use crate::app::App;
 use crate::auth::{Caller, EventsRead};
 use crate::backend::Backend;
@@ -73,7 +69,7 @@ pub(crate) async fn export_events(
         names,
         metadata,
     } = parsed(|errors| EventsExportParams::parse(&query, own.is_some(), errors))?;
-    let organization = organization(&app, &caller, organization_id)?;
+    let organization = one_organization(&app, &caller, organization_id)?;
     let meter = match meter_id {
         None => None,
         Some(id) => {
@@ -96,23 +92,6 @@ pub(crate) async fn export_events(
         metadata,
     };
     Lines { export: app.store.export_events(organization, query) }.respond().await
-}
-
-/// The organization that is asked for, or else the caller's own.
-fn organization(
-    app: &App,
-    caller: &Caller<EventsRead>,
-    asked: Option<OrganizationId>,
-) -> Result<OrganizationId, ApiError> {
-    let Some(organization) = asked.or(caller.organization()) else {
-        return Err(ApiError::NotFound);
-    };
-    let is_seen = caller.organizations().contains(organization);
-    if is_seen && app.store.organization(organization).is_some() {
-        Ok(organization)
-    } else {
-        Err(export_organization_not_found(organization).into())
-    }
 }
 
 /// The lines while they are sent.

@@ -3,6 +3,7 @@
 pub(crate) mod bulk;
 pub(crate) mod customer_meters;
 pub(crate) mod customers;
+pub(crate) mod event_stream;
 pub(crate) mod event_types;
 pub(crate) mod events;
 pub(crate) mod events_export;
@@ -15,6 +16,7 @@ pub(crate) mod tokens;
 
 use axum::response::Response;
 use floe_api::Page;
+use floe_api::event::organization_not_found;
 use floe_api::query::Paging;
 use floe_core::{Customer, CustomerId, CustomerSelection, OrganizationId};
 use floe_store::port::{self, Catalog as _, EventStore as _, PageRequest};
@@ -22,6 +24,7 @@ use http::StatusCode;
 use serde::Serialize;
 
 use crate::app::App;
+use crate::auth::Caller;
 use crate::error::{ApiError, json_response};
 
 /// An answer of 200.
@@ -52,6 +55,23 @@ fn page<T, W: Serialize>(
 async fn wire_customer(app: &App, customer: &Customer) -> Result<floe_api::Customer, ApiError> {
     let first_user_event_at = app.store.first_user_event_at(customer).await?;
     Ok(floe_api::Customer::new(customer, first_user_event_at))
+}
+
+/// The one organization that is asked for, or else the caller's own.
+fn one_organization<N>(
+    app: &App,
+    caller: &Caller<N>,
+    asked: Option<OrganizationId>,
+) -> Result<OrganizationId, ApiError> {
+    let Some(organization) = asked.or(caller.organization()) else {
+        return Err(ApiError::NotFound);
+    };
+    let is_seen = caller.organizations().contains(organization);
+    if is_seen && app.store.organization(organization).is_some() {
+        Ok(organization)
+    } else {
+        Err(organization_not_found(organization).into())
+    }
 }
 
 /// The customers that parameters of a list of events ask for; `None` if they ask for none.

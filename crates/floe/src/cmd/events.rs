@@ -1,19 +1,21 @@
 //! `floe events`.
 
+use std::io::Write as _;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use floe_client::{
-    Event, EventCreate, EventName, EventNamesList, EventSort, EventsList, Filter, Metadata,
-    MetadataValue, PAGE_ITEMS_MAX, Uuid,
+    Client, Event, EventCreate, EventName, EventNamesList, EventSort, EventsList, EventsStream,
+    Filter, Metadata, MetadataValue, PAGE_ITEMS_MAX, Retries, Uuid,
 };
 
 use crate::arguments::{CustomersArgument, filter, key_value, read_text};
 use crate::cmd::meters;
-use crate::connection::{Connection, every, organization_id};
+use crate::connection::{Connection, Failure, every, organization_id};
 use crate::exit;
 use crate::instant::{Range, at};
-use crate::output::{Column, Output, print};
+use crate::output::{Column, Output, print, visible};
 
 /// Send events, and look at those that were sent.
 #[derive(Debug, clap::Subcommand)]
@@ -38,6 +40,11 @@ pub(crate) enum Events {
         #[command(flatten)]
         connection: Connection,
     },
+    /// Print events as they are ingested, until Ctrl-C.
+    ///
+    /// When the server is lost, that is said on standard error; when it is back, what was ingested
+    /// meanwhile comes first.
+    Tail(Tail),
     /// List the names that events have, the last seen first.
     Names {
         /// Only those with this text in them
@@ -127,11 +134,32 @@ pub(crate) struct List {
     connection: Connection,
 }
 
+#[derive(Debug, clap::Args)]
+pub(crate) struct Tail {
+    /// Only of this name; may repeat
+    #[arg(long)]
+    name: Vec<String>,
+    #[command(flatten)]
+    customers: CustomersArgument,
+    /// Only those for which this holds, such as 'tokens > 100'
+    #[arg(long = "where", value_name = "FILTER", value_parser = filter)]
+    filter: Option<Filter>,
+    /// Whose events; needed with the root token, and left out with an organization's
+    #[arg(long, value_name = "SLUG_OR_ID")]
+    organization: Option<String>,
+    /// Print each event as JSON, one a line
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    connection: Connection,
+}
+
 impl Events {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         match self {
             Self::Ingest(ingest) => ingest.run(),
             Self::List(list) => list.run(),
+            Self::Tail(tail) => tail.run(),
             Self::Get { id, output, connection } => {
                 let event = connection.run(async |client| Ok(client.events().get(id).await?))?;
                 output.print(&event, std::slice::from_ref(&event), &columns())
@@ -166,15 +194,18 @@ impl Events {
     }
 }
 
+/// Whom an event is of, as people would say it.
+fn customer_of(event: &Event) -> Option<String> {
+    let id = event.customer_id.map(|id| id.to_string());
+    let of_customer = |event: &Event| event.customer.as_ref()?.external_id.clone();
+    event.external_customer_id.clone().or_else(|| of_customer(event)).or(id)
+}
+
 pub(crate) fn columns() -> [Column<'static, Event>; 5] {
     [
         Column::new("TIMESTAMP", |event: &Event| event.timestamp.to_string()),
         Column::new("NAME", |event: &Event| event.name.clone()),
-        Column::new("CUSTOMER", |event: &Event| {
-            let id = event.customer_id.map(|id| id.to_string());
-            let of_customer = |event: &Event| event.customer.as_ref()?.external_id.clone();
-            event.external_customer_id.clone().or_else(|| of_customer(event)).or(id)
-        }),
+        Column::new("CUSTOMER", customer_of),
         Column::new("METADATA", |event: &Event| {
             serde_json::to_string(&event.metadata).unwrap_or_default()
         }),
@@ -325,4 +356,91 @@ impl List {
         }
         Ok(())
     }
+}
+
+/// The wait before a server that is lost is looked for again.
+const LOST_WAIT: Duration = Duration::from_secs(1);
+
+impl Tail {
+    fn run(self) -> anyhow::Result<()> {
+        let Self { name, customers, filter, organization, json, connection } = self;
+        let mut stream = EventsStream::new();
+        stream = name.into_iter().fold(stream, EventsStream::name);
+        stream =
+            customers.external_ids.into_iter().fold(stream, EventsStream::external_customer_id);
+        stream = customers.ids.into_iter().fold(stream, EventsStream::customer_id);
+        if let Some(filter) = filter {
+            stream = stream.filter(&filter);
+        }
+        let ended = connection.run(async |client| {
+            if let Some(organization) = organization {
+                stream = stream.organization(organization_id(client, &organization).await?);
+            }
+            tokio::select! {
+                ended = follow(client, stream, json) => ended,
+                // What was printed is whole lines.
+                stop = tokio::signal::ctrl_c() => {
+                    Ok(stop.context("cannot listen for Ctrl-C")?)
+                }
+            }
+        });
+        match ended {
+            // Who stops reading early, as `head` does, has read enough.
+            Err(error) if is_broken_pipe(&error) => Ok(()),
+            ended => ended,
+        }
+    }
+}
+
+/// Prints events until something fails that is not the connection.
+async fn follow(client: &Client, stream: EventsStream, json: bool) -> Result<(), Failure> {
+    // Each failure is said, so each is tried again here.
+    let client = client.clone().with_retries(Retries::none());
+    let mut events = client.events().stream(stream).await?;
+    let mut is_lost = false;
+    loop {
+        let next = match events.connect().await {
+            Ok(()) => {
+                if std::mem::take(&mut is_lost) {
+                    eprintln!("The server is back.");
+                }
+                events.next().await
+            }
+            Err(error) => Err(error),
+        };
+        match next {
+            Ok(event) => write_line(&event, json)?,
+            Err(error) if error.is_passing() => {
+                if !std::mem::replace(&mut is_lost, true) {
+                    eprintln!("Lost the server: {error}. Looking for it again.");
+                }
+                tokio::time::sleep(LOST_WAIT).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Prints an event as one line, at once.
+fn write_line(event: &Event, json: bool) -> anyhow::Result<()> {
+    let mut line = if json {
+        serde_json::to_string(event)?
+    } else {
+        let metadata = serde_json::to_string(&event.metadata)?;
+        let customer = customer_of(event).unwrap_or_default();
+        let parts = [event.timestamp.to_string(), event.name.clone(), customer, metadata];
+        parts.map(|part| visible(&part)).join("  ")
+    };
+    line.push('\n');
+    let mut out = std::io::stdout().lock();
+    out.write_all(line.as_bytes()).and_then(|()| out.flush()).context("cannot write")
+}
+
+/// Whether an error says that nobody reads standard output any longer.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+    })
 }

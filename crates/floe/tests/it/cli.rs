@@ -171,6 +171,7 @@ fn help_says_what_there_is() {
         "events list",
         "events get",
         "events names",
+        "events tail",
         "customers",
         "customers create",
         "customers get",

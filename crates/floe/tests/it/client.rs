@@ -8,9 +8,9 @@ use floe_client::{
     Aggregation, AggregationFunction, Client, Cost, CreditCreate, CustomerCreate, CustomerDelete,
     CustomerKind, CustomerMetersList, CustomerSort, CustomerUpdate, CustomersList, Error,
     EventCreate, EventNameSort, EventNamesList, EventSource, EventTypeUpdate, EventTypesList,
-    EventsList, Filter, FilterClause, IngestorOptions, Interval, LargeInteger, Llm, Metadata,
-    MetadataValue, MeterCreate, MeterSort, MeterUnit, MeterUpdate, MetersList, OrganizationUpdate,
-    Quantities, Timestamp, TokenCreate, TokenUpdate, TokensList, Uuid,
+    EventsList, EventsStream, Filter, FilterClause, IngestorOptions, Interval, LargeInteger, Llm,
+    Metadata, MetadataValue, MeterCreate, MeterSort, MeterUnit, MeterUpdate, MetersList,
+    OrganizationUpdate, Quantities, Timestamp, TokenCreate, TokenUpdate, TokensList, Uuid,
 };
 
 use crate::harness::{Api, ROOT_TOKEN, organization, server};
@@ -294,6 +294,44 @@ fn organizations_and_tokens_are_made_and_changed() {
         root.tokens().revoke(token_id).await.unwrap();
         let error = narrow.meters().list(&MetersList::new()).await.unwrap_err();
         assert!(matches!(error, Error::Unauthorized));
+    });
+}
+
+#[test]
+fn a_stream_yields_events_and_goes_on_from_its_place() {
+    let client = client_of(&organization());
+    RUNTIME.block_on(async {
+        let ingest = async |numbers: std::ops::Range<i64>| {
+            let events: Vec<_> = numbers.map(|n| usage("a", "2024-03-01T10:00:00Z", n)).collect();
+            client.events().ingest(&events).await.unwrap();
+        };
+        ingest(0..1).await;
+        let large = Filter::and().clause(FilterClause::greater_or_equal("tokens", 2));
+        let asked = EventsStream::new().name("usage").external_customer_id("a").filter(&large);
+        let mut stream = client.events().stream(asked.clone()).await.unwrap();
+        ingest(1..5).await;
+        let mut place = None;
+        for expected in 2_i64..4 {
+            let event = stream.next().await.unwrap();
+            assert_eq!(event.metadata.get("tokens"), Some(&MetadataValue::from(expected)));
+            let id = event.id.to_string();
+            let got = client.events().get(event.id).await.unwrap();
+            assert_eq!(got, event);
+            assert_eq!(stream.place(), Some(id.as_str()));
+            place = Some(id);
+        }
+        drop(stream);
+        // In another process, perhaps.
+        let asked = asked.after(place.unwrap());
+        let mut stream = client.events().stream(asked).await.unwrap();
+        let event = stream.next().await.unwrap();
+        assert_eq!(event.metadata.get("tokens"), Some(&MetadataValue::from(4_i64)));
+        let nowhere = EventsStream::new().after("nowhere");
+        let error = client.events().stream(nowhere).await.unwrap_err();
+        assert!(matches!(error, Error::Validation(_)), "{error}");
+        let nobody = EventsStream::new().organization(unknown_id());
+        let error = client.events().stream(nobody).await.unwrap_err();
+        assert!(matches!(error, Error::Validation(_)), "{error}");
     });
 }
 
