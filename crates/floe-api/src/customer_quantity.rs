@@ -81,7 +81,7 @@ impl MeterCustomersParams {
     pub fn span_error(&self) -> Option<ValidationFailure> {
         let Self { start, end, interval, .. } = self;
         if let Some(interval) = interval {
-            return span_error(start, end, *interval);
+            return span_error(&Loc::QUERY, start, end, *interval);
         }
         if end.timestamp() >= start.timestamp() {
             return None;

@@ -13,6 +13,7 @@ mod fields;
 pub mod json;
 pub mod metadata;
 pub mod meter;
+pub mod meter_preview;
 pub mod organization;
 pub mod page;
 pub mod quantity;

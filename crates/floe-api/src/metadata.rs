@@ -195,7 +195,8 @@ impl Serialize for Digits<'_> {
     }
 }
 
-struct WireValue<'m>(&'m Value<'m>);
+/// A value of metadata as it stands on the wire.
+pub(crate) struct WireValue<'m>(pub(crate) &'m Value<'m>);
 
 impl Serialize for WireValue<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

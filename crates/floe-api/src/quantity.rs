@@ -67,12 +67,13 @@ impl QuantitiesParams {
     /// (semantics section 8): days between the two calendar dates, each as it was written.
     #[must_use]
     pub fn span_error(&self) -> Option<ValidationFailure> {
-        span_error(&self.start, &self.end, self.interval)
+        span_error(&Loc::QUERY, &self.start, &self.end, self.interval)
     }
 }
 
 /// See [`QuantitiesParams::span_error`].
 pub(crate) fn span_error(
+    loc: &Loc<'_>,
     start: &AwareDateTime,
     end: &AwareDateTime,
     interval: Interval,
@@ -98,7 +99,7 @@ pub(crate) fn span_error(
         Json::Str(end.isoformat().into()),
         Json::Str(interval.as_str().into()),
     ]);
-    Some(ValidationFailure::business(&Loc::QUERY, violation, &input))
+    Some(ValidationFailure::business(loc, violation, &input))
 }
 
 /// The parameter `interval`.

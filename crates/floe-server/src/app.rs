@@ -30,7 +30,7 @@ use crate::error::{ApiError, json_response};
 use crate::extract;
 use crate::routes::{
     bulk, customer_meters, customers, event_stream, event_types, events, events_export,
-    meter_customers, meters, organizations, system, system_storage, tokens,
+    meter_customers, meter_preview, meters, organizations, system, system_storage, tokens,
 };
 
 /// What handlers share.
@@ -59,6 +59,10 @@ impl App {
 pub(crate) fn router(app: App) -> Router {
     let meters = Router::new()
         .route("/v1/meters", get(meters::list_meters).post(meters::create_meter))
+        .route(
+            "/v1/meters/preview",
+            post(meter_preview::preview_meter).get(meters::get_meter_named_preview),
+        )
         .route("/v1/meters/{id}", get(meters::get_meter).patch(meters::update_meter))
         .route("/v1/meters/{id}/customers", get(meter_customers::list_meter_customers))
         .route("/v1/meters/{id}/quantities", get(meters::get_meter_quantities));

@@ -23,7 +23,7 @@ use uuid::Uuid;
 use crate::auth::Needs;
 use crate::routes::{
     bulk, customer_meters, customers, event_stream, event_types, events, events_export,
-    meter_customers, meters, organizations, system, system_storage, tokens,
+    meter_customers, meter_preview, meters, organizations, system, system_storage, tokens,
 };
 
 const INTRODUCTION: &str = "\
@@ -55,6 +55,7 @@ here; any other is answered with 404. Paths are served with and without a slash 
         meters::get_meter,
         meters::update_meter,
         meters::get_meter_quantities,
+        meter_preview::preview_meter,
         meter_customers::list_meter_customers,
         events::ingest_events,
         bulk::ingest_bulk,
@@ -533,6 +534,7 @@ mod tests {
     use floe_api::errors::Errors;
     use floe_api::event_type::EventTypeUpdate;
     use floe_api::json::Json;
+    use floe_api::meter_preview::MeterPreviewCreate;
     use floe_api::organization::{OrganizationCreate, OrganizationUpdate};
     use floe_api::token::{TokenCreate, TokenUpdate};
     use floe_api::{IngestRequest, MeterCreate, MeterUpdate};
@@ -590,6 +592,8 @@ mod tests {
         let mut routes = routes();
         // An event of that id, like any other: see the contract, section 1.1.
         let alias = ("get", "/v1/events/ingest", "get_event_named_ingest");
+        assert!(routes.remove(&(alias.0.to_owned(), alias.1.to_owned(), alias.2.to_owned())));
+        let alias = ("get", "/v1/meters/preview", "get_meter_named_preview");
         assert!(routes.remove(&(alias.0.to_owned(), alias.1.to_owned(), alias.2.to_owned())));
         let mut documented = BTreeSet::new();
         for (path, item) in json_document()["paths"].as_object().unwrap() {
@@ -730,6 +734,7 @@ mod tests {
         fn parse(operation: &str, body: &Json<'_>, errors: &mut Errors) -> bool {
             match operation {
                 "create_meter" => MeterCreate::parse(body, errors).is_some(),
+                "preview_meter" => MeterPreviewCreate::parse(body, errors).is_some(),
                 "update_meter" => MeterUpdate::parse(body, errors).is_some(),
                 "ingest_events" => IngestRequest::parse(body, system_time(), errors).is_some(),
                 "update_event_type" => EventTypeUpdate::parse(body, errors).is_some(),

@@ -14,7 +14,7 @@ use floe_api::{
     Event, EventContext, EventName, EventNamesParams, EventsListParams, IngestRequest,
     IngestResponse, Page,
 };
-use floe_core::{EventId, OrganizationId};
+use floe_core::{EventId, NewEvent, OrganizationId};
 use floe_store::embedded::system_time;
 use floe_store::port::{
     self, Catalog as _, EventAddress, EventQuery, EventRow, EventStore as _, IngestReport,
@@ -243,26 +243,46 @@ pub(crate) async fn list_events(
 /// Bytes of a page of events that are made before they are sent.
 const PAGE_CHUNK_BYTES: usize = 256 * 1024;
 
-/// A page of events while it is written: each event may be as large as a request, so a large page
-/// is never in memory as a whole.
-struct EventPage {
+/// What stands behind an event in a list: JSON of an object, which the event joins as `event`.
+pub(super) type Beside = Box<dyn Fn(&NewEvent<'_>) -> Result<Vec<u8>, ApiError> + Send + Sync>;
+
+/// Events while they are written: each may be as large as a request, so many of them are never in
+/// memory as a whole.
+pub(super) struct EventPage {
     app: App,
     addresses: std::vec::IntoIter<EventAddress>,
     written: u64,
-    /// What stands behind the items.
+    /// What stands before the items.
+    begin: Option<String>,
+    /// What stands behind them.
     end: Option<String>,
+    /// What each is wrapped with.
+    beside: Option<Beside>,
 }
 
 impl EventPage {
+    /// A page of a list.
     fn new(app: App, found: port::Page<EventAddress>, paging: Paging) -> Self {
         let Pagination { total_count, max_page } =
             Page::<()>::new(Vec::new(), found.total_count, paging).pagination;
         let end =
             format!(r#"],"pagination":{{"total_count":{total_count},"max_page":{max_page}}}}}"#);
-        Self { app, addresses: found.items.into_iter(), written: 0, end: Some(end) }
+        Self::wrapped(app, found.items, r#"{"items":["#.to_owned(), end, None)
     }
 
-    async fn respond(mut self) -> Result<Response, ApiError> {
+    /// Events between two texts, which with them are JSON.
+    pub(super) fn wrapped(
+        app: App,
+        addresses: Vec<EventAddress>,
+        begin: String,
+        end: String,
+        beside: Option<Beside>,
+    ) -> Self {
+        let addresses = addresses.into_iter();
+        Self { app, addresses, written: 0, begin: Some(begin), end: Some(end), beside }
+    }
+
+    pub(super) async fn respond(mut self) -> Result<Response, ApiError> {
         let first = self.chunk().await?.unwrap_or_default();
         if self.end.is_none() {
             return Ok(json_bytes(StatusCode::OK, first));
@@ -280,10 +300,7 @@ impl EventPage {
         if self.end.is_none() {
             return Ok(None);
         }
-        let mut bytes = Vec::new();
-        if self.written == 0 {
-            bytes.extend_from_slice(br#"{"items":["#);
-        }
+        let mut bytes = self.begin.take().unwrap_or_default().into_bytes();
         for EventAddress { organization_id, id } in self.addresses.by_ref() {
             let of = Organizations::one(organization_id);
             let Some(row) = self.app.store.event(&of, id).await? else { continue };
@@ -291,10 +308,16 @@ impl EventPage {
                 bytes.push(b',');
             }
             self.written += 1;
+            let beside = self.beside.as_ref().map(|beside| beside(&row.event)).transpose()?;
+            if beside.is_some() {
+                bytes.extend_from_slice(br#"{"event":"#);
+            }
             let event = wire_event(&self.app, row).await?;
-            serde_json::to_writer(&mut bytes, &event).map_err(|error| {
-                ApiError::Store(StoreError::Open(format!("an event is no JSON: {error}")))
-            })?;
+            serde_json::to_writer(&mut bytes, &event).map_err(|error| no_json(&error))?;
+            if let Some(beside) = beside {
+                bytes.push(b',');
+                bytes.extend_from_slice(beside.strip_prefix(b"{").unwrap_or_default());
+            }
             if bytes.len() >= PAGE_CHUNK_BYTES {
                 return Ok(Some(bytes));
             }
@@ -302,6 +325,11 @@ impl EventPage {
         bytes.extend_from_slice(self.end.take().unwrap_or_default().as_bytes());
         Ok(Some(bytes))
     }
+}
+
+/// What is made of an event could not be written.
+pub(super) fn no_json(error: &serde_json::Error) -> ApiError {
+    ApiError::Store(StoreError::Open(format!("an event is no JSON: {error}")))
 }
 
 /// An event as the wire shows it: its customer and label are those of now.

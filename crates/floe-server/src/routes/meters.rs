@@ -100,6 +100,14 @@ pub(crate) async fn get_meter(
     Ok(ok(&Meter::from(&*meter)))
 }
 
+/// `GET /v1/meters/preview` asks for a meter of that id, as before there was a preview.
+pub(crate) async fn get_meter_named_preview(
+    app: State<App>,
+    caller: Caller<MetersRead>,
+) -> Result<Response, ApiError> {
+    get_meter(app, caller, Path("preview".to_owned())).await
+}
+
 /// Changes a meter.
 ///
 /// What is absent from the body stays as it is. Its filter and aggregation are locked once an event

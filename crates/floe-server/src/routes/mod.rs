@@ -8,6 +8,7 @@ pub(crate) mod event_types;
 pub(crate) mod events;
 pub(crate) mod events_export;
 pub(crate) mod meter_customers;
+pub(crate) mod meter_preview;
 pub(crate) mod meters;
 pub(crate) mod organizations;
 pub(crate) mod system;

@@ -20,6 +20,7 @@ mod hostile;
 mod import;
 mod isolation;
 mod meter_customers;
+mod meter_preview;
 mod meters;
 mod organizations_tokens;
 mod pagination_sorting;
