@@ -22,6 +22,7 @@ pub use self::lines::{EventLine, line_error, member_error};
 pub use self::list::{EventNameSort, EventNamesParams, EventsListParams, meter_not_found};
 #[cfg(feature = "openapi")]
 pub use self::stream::EventStreamQuery;
+pub(crate) use self::stream::one_organization;
 pub use self::stream::{
     BEFORE_ALL_EVENTS, EventStreamParams, LAST_EVENT_ID, last_event_not_found, write_stream_event,
     write_stream_place,

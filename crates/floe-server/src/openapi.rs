@@ -22,8 +22,9 @@ use uuid::Uuid;
 
 use crate::auth::Needs;
 use crate::routes::{
-    bulk, customer_meters, customers, event_stream, event_types, events, events_export,
-    meter_customers, meter_preview, meters, organizations, system, system_storage, tokens,
+    bulk, customer_meters, customers, event_properties, event_stream, event_types, events,
+    events_export, meter_customers, meter_preview, meters, organizations, system, system_storage,
+    tokens,
 };
 
 const INTRODUCTION: &str = "\
@@ -63,6 +64,7 @@ here; any other is answered with 404. Paths are served with and without a slash 
         events::list_event_names,
         events_export::export_events,
         event_stream::stream_events,
+        event_properties::list_event_properties,
         events::get_event,
         event_types::list_event_types,
         event_types::update_event_type,
