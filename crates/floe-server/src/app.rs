@@ -28,6 +28,7 @@ use crate::backend::Backend;
 use crate::dashboard;
 use crate::error::{ApiError, json_response};
 use crate::extract;
+use crate::latency::{Latency, Started};
 use crate::routes::{
     bulk, customer_meters, customers, event_properties, event_stream, event_types, events,
     events_export, meter_customers, meter_preview, meters, organizations, system, system_storage,
@@ -40,6 +41,10 @@ pub(crate) struct App {
     pub(crate) store: Backend,
     pub(crate) root_token: Option<TokenHash>,
     pub(crate) metrics: Arc<PrometheusHandle>,
+    /// When the server was started.
+    pub(crate) started: Started,
+    /// How long requests took.
+    pub(crate) latency: Arc<Latency>,
     /// Whether the server stops: what would go on for ever then ends.
     pub(crate) stopping: watch::Receiver<bool>,
     /// For benchmarks alone: ingestion answers once a request is parsed, and stores nothing.
@@ -120,6 +125,7 @@ pub(crate) fn router(app: App) -> Router {
             axum::routing::patch(tokens::update_token).delete(tokens::delete_token),
         );
     let system = Router::new()
+        .route("/v1/system", get(system_storage::get_system))
         .route("/v1/system/backup", post(system_storage::create_backup))
         .route("/v1/system/storage", get(system_storage::get_storage))
         .route("/healthz", get(system::health))
@@ -138,7 +144,7 @@ pub(crate) fn router(app: App) -> Router {
         .method_not_allowed_fallback(|| async { ApiError::MethodNotAllowed })
         .layer(middleware::from_fn_with_state(app.clone(), admit))
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(middleware::from_fn(observe))
+        .layer(middleware::from_fn_with_state(app.clone(), observe))
         .layer(middleware::from_fn(cross_origin))
         .with_state(app)
 }
@@ -258,7 +264,7 @@ fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
 
 /// Gives every request an id, logs it and counts it. Neither tokens nor bodies nor query strings
 /// are logged.
-async fn observe(request: Request, next: Next) -> Response {
+async fn observe(State(app): State<App>, request: Request, next: Next) -> Response {
     let began = Instant::now();
     let id = Uuid::new_v4().to_string();
     let method = request.method().clone();
@@ -270,7 +276,9 @@ async fn observe(request: Request, next: Next) -> Response {
     let span = tracing::info_span!("request", id);
     let mut response = next.run(request).instrument(span.clone()).await;
     let status = response.status().as_u16();
-    let seconds = began.elapsed().as_secs_f64();
+    let elapsed = began.elapsed();
+    app.latency.record(&method, &route, response.status(), elapsed);
+    let seconds = elapsed.as_secs_f64();
     // A made-up method must not become a new time series.
     let method_label = match method.as_str() {
         known @ ("GET" | "POST" | "PATCH" | "DELETE" | "PUT" | "OPTIONS") => known.to_owned(),

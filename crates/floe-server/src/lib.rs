@@ -9,6 +9,7 @@ mod docs_page;
 mod encoding;
 mod error;
 mod extract;
+mod latency;
 mod lines;
 mod openapi;
 mod routes;

@@ -90,6 +90,7 @@ here; any other is answered with 404. Paths are served with and without a slash 
         tokens::list_tokens,
         tokens::update_token,
         tokens::delete_token,
+        system_storage::get_system,
         system_storage::create_backup,
         system_storage::get_storage,
         system::health,

@@ -21,6 +21,7 @@ use tower::ServiceExt as _;
 
 use crate::app::{self, App};
 use crate::config::Config;
+use crate::latency::Started;
 use crate::secret;
 use crate::telemetry;
 
@@ -117,7 +118,15 @@ impl Server {
         let made = first_start(&store, config).await?;
         let root_token = config.root_token.as_deref().map(token_hash);
         let (stops, stopping) = watch::channel(false);
-        let app = App { store, root_token, metrics, stopping, parse_only: config.parse_only };
+        let app = App {
+            store,
+            root_token,
+            metrics,
+            started: Started::now(),
+            latency: Arc::default(),
+            stopping,
+            parse_only: config.parse_only,
+        };
         Ok(Self { listener, metrics_listener, app, stops, opened, made })
     }
 

@@ -7,7 +7,7 @@ use floe_api::errors::{ErrorClass, Errors};
 use floe_api::system::{BackupCreate, backup_failed};
 use floe_core::Timestamp;
 use floe_store::embedded::{BackupReport, BlockStats, CacheStats, ColumnStats, StorageStats};
-use floe_store::port::StoreError;
+use floe_store::port::{Catalog as _, Organizations, StoreError};
 use serde::Serialize;
 
 use super::ok;
@@ -15,6 +15,7 @@ use crate::app::App;
 use crate::auth::{Caller, RootOnly};
 use crate::error::ApiError;
 use crate::extract::{Body, parsed};
+use crate::latency::Quantiles;
 use crate::openapi::Refusals;
 
 /// A backup that was made.
@@ -134,6 +135,82 @@ impl From<StorageStats> for Storage {
             }),
         }
     }
+}
+
+/// The server itself.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct System {
+    /// Its version.
+    version: &'static str,
+    /// When it was started.
+    started_at: WireTimestamp,
+    /// Whole seconds since then.
+    uptime_seconds: u64,
+    /// All events, credits and resets included.
+    events: u64,
+    /// How many organizations there are.
+    organizations: u64,
+    /// What is on disk.
+    bytes: SystemBytes,
+    /// `ok`; or `stopped` once a write failed: then events are refused until it is started again.
+    #[schema(pattern = "^(ok|stopped)$")]
+    writing: &'static str,
+    /// How long requests took since it was started, from their head to that of the answer, if they
+    /// were answered with 2xx. Times are told to within a fifth, never less than was taken.
+    latency: SystemLatency,
+}
+
+/// What the data folder takes, in bytes.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct SystemBytes {
+    /// All of the others together.
+    data: u64,
+    /// The journal; its files are reserved before they are used.
+    journal: u64,
+    /// Sealed events.
+    segments: u64,
+    /// Derived files, all of which can be made again.
+    cache: u64,
+    /// Organizations, tokens, meters, customers.
+    catalog: u64,
+}
+
+/// How long requests took.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct SystemLatency {
+    /// Ingestion, also by the line.
+    ingest: Quantiles,
+    /// Everything that reads, but streams of events and this.
+    query: Quantiles,
+}
+
+/// Tells how the server does.
+#[utoipa::path(
+    get, path = "/v1/system", tag = "system",
+    responses((status = 200, description = "How it does.", body = System), Refusals<RootOnly>),
+)]
+pub(crate) async fn get_system(
+    State(app): State<App>,
+    _: Caller<RootOnly>,
+) -> Result<Response, ApiError> {
+    let stats = app.store.storage_stats().await?;
+    let cache = stats.cache.iter().map(|of| of.bytes).sum();
+    let (journal, segments, catalog) =
+        (stats.journal_bytes, stats.segment_bytes, stats.catalog_bytes);
+    let data = journal + segments + cache + catalog;
+    Ok(ok(&System {
+        version: env!("CARGO_PKG_VERSION"),
+        started_at: app.started.at.into(),
+        uptime_seconds: app.started.elapsed().as_secs(),
+        events: stats.events.unwrap_or_default(),
+        organizations: app.store.organization_ids(&Organizations::All).len() as u64,
+        bytes: SystemBytes { data, journal, segments, cache, catalog },
+        writing: if app.store.poisoned().is_some() { "stopped" } else { "ok" },
+        latency: SystemLatency {
+            ingest: app.latency.ingest.quantiles(),
+            query: app.latency.query.quantiles(),
+        },
+    }))
 }
 
 /// Writes a backup into a folder on the server's machine.

@@ -26,4 +26,5 @@ mod meters;
 mod organizations_tokens;
 mod pagination_sorting;
 mod restart;
+mod system;
 mod wire;
