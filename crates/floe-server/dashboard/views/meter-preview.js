@@ -47,6 +47,7 @@ function Found({ preview, zone }) {
   const { looked_at: lookedAt, matching, events, quantities } = preview;
   return html`
     <p class="figure-value" data-test="matching">${number(matching)} <small>of the newest ${number(lookedAt)} events count</small></p>
+    ${quantities === null && html`<p class="muted">There are too many events to show the last 30 days before the meter is saved.</p>`}
     ${quantities && html`<${Chart} points=${quantities.quantities} interval="day" zone=${zone}
       label=${`What the meter would show for the last 30 days. Total ${number(quantities.total)}.`} />
       <p class="figure-detail">Last 30 days: <strong>${number(quantities.total)}</strong></p>`}
@@ -58,9 +59,15 @@ function Found({ preview, zone }) {
           <td>${matches ? html`<span class="yes">Yes</span>` : "No"}</td>
           <td class="text"><span dir="auto">${event.name || "(no name)"}</span>
             <p class="row-detail" dir="auto" title=${dateTime(event.timestamp, zone)}>${metadataWords(event.metadata, 4)}</p></td>
-          <td class="text" dir="auto">${matches ? shownValue(value) : (reason?.text ?? "")}</td>
+          <td class="text" dir="auto">${matches ? shownValue(value) : reasonWords(reason?.text ?? "")}</td>
         </tr>`)}</tbody>
       </table><//>`}`;
+}
+
+/** The server puts the property into backticks. */
+function reasonWords(text) {
+  const [, before, property, after] = /^([^`]*)`([^`]*)`(.*)$/s.exec(text) ?? [];
+  return property === undefined ? text : html`${before}<code>${property}</code>${after}`;
 }
 
 function shownValue(value) {

@@ -27,14 +27,18 @@ const ALL = {
 
 const RANGES = { hour: "24h", day: "30d" };
 
+/** Counting all events is work for the server, so it is not asked as often as for the newest. */
+const COUNT_EVERY_MS = { hour: 60_000, day: 300_000 };
+
 function useEventCounts(interval, zone) {
   const ask = (signal) => {
     const range = rangeOf({ range: RANGES[interval] }, zone, Date.now());
     return post("/v1/meters/preview", { ...ALL, ...rangeQuery(range, zone), limit: 1 }, { signal });
   };
-  return useData(ask, ["counts", interval, zone], { every: EVERY_MS, keep: true });
+  return useData(ask, ["counts", interval, zone], { every: COUNT_EVERY_MS[interval], keep: true });
 }
 
+const TOO_MANY = "There are too many events to count them all at once. A meter counts them faster: make one.";
 const OLD_SERVER = "This server is older than this page and cannot preview meters, which these counts need.";
 
 export function Overview() {
@@ -80,8 +84,8 @@ function Glance({ newest }) {
       options=${[["hour", "By hour"], ["day", "By day"]]}
       onChange=${(value) => setParams({ interval: value === "hour" ? undefined : value })} />`}>
       <${Loaded} data=${counts} tall missing=${OLD_SERVER}>
-        ${({ quantities }) => html`<${Chart} points=${quantities.quantities} interval=${interval} zone=${zone} unit="events"
-          label=${`Events by ${interval} in ${zone}; ${number(quantities.total)} in all.`} />`}
+        ${({ quantities }) => (quantities === null ? html`<p class="muted">${TOO_MANY}</p>` : html`<${Chart} points=${quantities.quantities} interval=${interval} zone=${zone} unit="events"
+          label=${`Events by ${interval} in ${zone}; ${number(quantities.total)} in all.`} />`)}
       <//>
     <//>
     <div class="columns">
