@@ -15,8 +15,9 @@ use crate::folder::TOKEN;
 use crate::report::{Bar, figure, head, median, row};
 use crate::server::{Handling, Running};
 
-/// Ingestion of a batch by floe-client against a raw hyper call whose body is made before: in
-/// turns, in one run, on one connection each.
+/// Ingestion of a batch by floe-client against a raw hyper call whose body is written by derived
+/// serde of plain structs, and against one whose body is made before: in turns, in one run, on one
+/// connection each.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct ClientCalls {
     /// Rounds of one call each
@@ -37,53 +38,73 @@ impl ClientCalls {
         let folder = tempfile::tempdir()?;
         let server = Running::start(&folder.path().join("data"), Handling::Store)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let (client, raw) = runtime.block_on(self.measure(&server))?;
+        let times = runtime.block_on(self.measure(&server))?;
         server.stop()?;
-        let milliseconds = |times: &[Duration]| {
-            median(times.iter().map(|time| time.as_secs_f64() * 1000.0).collect())
-        };
-        let (client, raw) = (milliseconds(&client), milliseconds(&raw));
+        let [client, by_hand, made_before] = times
+            .map(|times| median(times.iter().map(|time| time.as_secs_f64() * 1000.0).collect()));
         let title = format!("One call of {} events, median of {} rounds", self.batch, self.rounds);
         head(&title, &["", "ms"]);
-        row(&["hyper, body made before".to_owned(), figure(raw)]);
+        row(&["hyper, body made before".to_owned(), figure(made_before)]);
+        row(&["hyper, body written by derived serde".to_owned(), figure(by_hand)]);
         row(&["floe-client".to_owned(), figure(client)]);
         let what = "latency of floe-client to a raw hyper call";
-        Ok(vec![Bar::at_most(what, RATIO_MAX, client / raw)])
+        Ok(vec![Bar::at_most(what, RATIO_MAX, client / by_hand)])
     }
 
-    /// Times of the client's calls and of raw ones.
-    async fn measure(&self, server: &Running) -> anyhow::Result<(Vec<Duration>, Vec<Duration>)> {
+    /// Times of the client's calls, of raw ones, and of raw ones whose body was made before.
+    async fn measure(&self, server: &Running) -> anyhow::Result<[Vec<Duration>; 3]> {
         let url = format!("http://{}", server.address);
         let client = Client::new(&url, TOKEN)?.with_retries(Retries::none());
         let stream = TcpStream::connect(server.address).await?;
         stream.set_nodelay(true)?;
         let (mut sender, connection) = handshake(TokioIo::new(stream)).await?;
         let connection = tokio::spawn(connection);
-        let (mut by_client, mut by_hand) = (Vec::new(), Vec::new());
+        let mut times: [Vec<Duration>; 3] = Default::default();
         for round in 0..WARM_UP_ROUNDS + self.rounds {
             let events = self.events(round, "c");
-            let body = serde_json::json!({"events": self.events(round, "h")});
-            let body = Bytes::from(serde_json::to_vec(&body)?);
-            // Who comes first changes, as the second may find something warm.
-            for turn in 0..2 {
+            let plain = self.plain_events(round, "h");
+            let body = Bytes::from(serde_json::to_vec(&self.plain_events(round, "b"))?);
+            // Who comes first changes, as those behind may find something warm.
+            for turn in 0..3 {
+                let who = (round + turn) % 3;
                 let began = Instant::now();
-                if (round + turn) % 2 == 0 {
+                if who == 0 {
                     let ingested = client.events().ingest(&events).await?;
-                    let took = began.elapsed();
+                    times[who].push(began.elapsed());
                     anyhow::ensure!(ingested.inserted == self.batch as u64, "{ingested:?}");
-                    by_client.push(took);
-                } else {
-                    let answer = call(&mut sender, server, body.clone()).await?;
-                    let took = began.elapsed();
-                    let expected = format!(r#"{{"inserted":{},"duplicates":0}}"#, self.batch);
-                    anyhow::ensure!(answer == expected.as_bytes(), "{answer:?}");
-                    by_hand.push(took);
+                    continue;
                 }
+                let body = match who {
+                    1 => Bytes::from(serde_json::to_vec(&plain)?),
+                    _ => body.clone(),
+                };
+                let answer = call(&mut sender, server, body).await?;
+                times[who].push(began.elapsed());
+                let expected = format!(r#"{{"inserted":{},"duplicates":0}}"#, self.batch);
+                anyhow::ensure!(answer == expected.as_bytes(), "{answer:?}");
             }
         }
         drop(sender);
         connection.await.context("the connection's task ended")??;
-        Ok((by_client.split_off(WARM_UP_ROUNDS), by_hand.split_off(WARM_UP_ROUNDS)))
+        Ok(times.map(|mut times| times.split_off(WARM_UP_ROUNDS)))
+    }
+
+    /// The same events as somebody writes them who has no client.
+    fn plain_events(&self, round: usize, who: &str) -> PlainBody {
+        let timestamp = Timestamp::now().saturating_sub(Duration::from_secs(60)).to_string();
+        let events = (0..self.batch).map(|n| PlainEvent {
+            name: "ai_usage".to_owned(),
+            external_customer_id: format!("user-{}", n % 50),
+            timestamp: timestamp.clone(),
+            external_id: format!("{who}-{round}-{n}"),
+            metadata: PlainMetadata {
+                tokens: n,
+                model: "acme-large".to_owned(),
+                region: "eu".to_owned(),
+                cached: n % 2 == 0,
+            },
+        });
+        PlainBody { events: events.collect() }
     }
 
     /// Events as a caller makes them, of one round.
@@ -101,6 +122,28 @@ impl ClientCalls {
             })
             .collect()
     }
+}
+
+#[derive(serde::Serialize)]
+struct PlainBody {
+    events: Vec<PlainEvent>,
+}
+
+#[derive(serde::Serialize)]
+struct PlainEvent {
+    name: String,
+    external_customer_id: String,
+    timestamp: String,
+    external_id: String,
+    metadata: PlainMetadata,
+}
+
+#[derive(serde::Serialize)]
+struct PlainMetadata {
+    tokens: usize,
+    model: String,
+    region: String,
+    cached: bool,
 }
 
 async fn call(

@@ -300,8 +300,10 @@ impl Serialize for Batch<'_> {
                 let mut external_id = String::new();
                 let mut events = serializer.serialize_seq(Some(self.0.len()))?;
                 for (index, event) in self.0.iter().enumerate() {
-                    external_id.clear();
-                    write!(external_id, "{call}-{index}").map_err(serde::ser::Error::custom)?;
+                    if !event.has_external_id() {
+                        external_id.clear();
+                        write!(external_id, "{call}-{index}").map_err(serde::ser::Error::custom)?;
+                    }
                     events.serialize_element(&event.wire(Some(&external_id)))?;
                 }
                 events.end()

@@ -144,18 +144,52 @@ impl Timestamp {
     }
 }
 
-impl fmt::Display for Timestamp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+/// The text of a timestamp, made without allocation: batches have one an event.
+struct Text {
+    bytes: [u8; 27],
+    length: usize,
+}
+
+impl Text {
+    fn of(timestamp: Timestamp) -> Self {
+        let micros = timestamp.0;
         let (second, micro) =
-            (self.0.div_euclid(MICROS_PER_SECOND), self.0.rem_euclid(MICROS_PER_SECOND));
+            (micros.div_euclid(MICROS_PER_SECOND), micros.rem_euclid(MICROS_PER_SECOND));
         let (day, second) =
             (second.div_euclid(SECONDS_PER_DAY), second.rem_euclid(SECONDS_PER_DAY));
         let (year, month, day) = date_of(day);
-        let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-        let fraction = if micro == 0 { String::new() } else { format!(".{micro:06}") };
-        f.pad(&format!(
-            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}Z"
-        ))
+        let mut bytes = *b"0000-00-00T00:00:00.000000Z";
+        put(&mut bytes[0..4], year);
+        put(&mut bytes[5..7], month);
+        put(&mut bytes[8..10], day);
+        put(&mut bytes[11..13], second / 3600);
+        put(&mut bytes[14..16], second / 60 % 60);
+        put(&mut bytes[17..19], second % 60);
+        if micro == 0 {
+            bytes[19] = b'Z';
+            return Self { bytes, length: 20 };
+        }
+        put(&mut bytes[20..26], micro);
+        Self { bytes, length: 27 }
+    }
+
+    fn as_str(&self) -> &str {
+        // Always ASCII.
+        std::str::from_utf8(&self.bytes[..self.length]).unwrap_or_default()
+    }
+}
+
+/// Writes the last digits of a number that is not negative.
+fn put(digits: &mut [u8], mut number: i64) {
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + u8::try_from(number % 10).unwrap_or(0);
+        number /= 10;
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(Text::of(*self).as_str())
     }
 }
 
@@ -280,7 +314,7 @@ impl From<Timestamp> for SystemTime {
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(Text::of(*self).as_str())
     }
 }
 
