@@ -323,11 +323,72 @@ impl View<'_> {
         sequence: Sequence,
         external_id: &str,
     ) -> Result<Option<u64>> {
-        let Some(number) = number_of(sealed, sequence)? else { return Ok(None) };
+        let Some(number) = self.sealed_by_sequence(sealed, sequence)? else { return Ok(None) };
         // The hash is equal; the text decides.
         let has_it = self
             .with_sealed(sealed, number, |rows, row| rows.external_id(row) == Some(external_id))?;
         Ok(has_it.then_some(number))
+    }
+
+    /// The number of the event in segments with a sequence number. Pages that were looked at
+    /// lately are at hand, so that many neighbours (a file that is sent again) cost little more
+    /// than one.
+    fn sealed_by_sequence(&self, sealed: &Sealed, sequence: Sequence) -> Result<Option<u64>> {
+        let before = |segment: &Arc<Segment>| segment.meta.last_sequence < sequence.0;
+        let index = sealed.segments.partition_point(before);
+        let Some(segment) = sealed.segments.get(index) else { return Ok(None) };
+        let meta = &segment.meta;
+        let Some(offset) = sequence.0.checked_sub(meta.first_sequence) else { return Ok(None) };
+        // Nobody else's events came in between.
+        if meta.last_sequence - meta.first_sequence + 1 == meta.rows {
+            return Ok(Some(meta.first_number + offset));
+        }
+        let groups = segment.row_groups();
+        let index = groups.partition_point(|group| group.sequences.1 < sequence.0);
+        let Some(group) = groups.get(index) else { return Ok(None) };
+        // Where it may be: these rows, which have these sequence numbers.
+        let (mut low, mut high) = (group.start, group.start + group.rows);
+        let (mut first, mut last) = group.sequences;
+        for look in 0.. {
+            if low >= high || sequence.0 < first || sequence.0 > last {
+                break;
+            }
+            // Where it were if they were spread evenly. They may not be, so that every other look
+            // is at the middle.
+            let rows = u128::from(high - low - 1);
+            let (before, all) = (u128::from(sequence.0 - first), u128::from(last - first));
+            let even = rows * before / all.max(1);
+            let guess = if look % 2 == 0 { even } else { rows / 2 };
+            let guess = low + Row::try_from(guess).unwrap_or(0);
+            let batch = self.reader.batches.around(segment, guess);
+            let rows = Rows::Sealed(&batch);
+            let count = Row::try_from(rows.len()).unwrap_or(0);
+            let at = |row: Row| rows.sequence(row).0;
+            let (page_first, page_last) = (at(0), at(count.saturating_sub(1)));
+            let (mut from, mut to) = (0, count);
+            while from < to {
+                let middle = from + (to - from) / 2;
+                if at(middle) < sequence.0 {
+                    from = middle + 1;
+                } else {
+                    to = middle;
+                }
+            }
+            let is_it = from < count && at(from) == sequence.0;
+            batch.check().map_err(unreadable)?;
+            let start = batch.first_row();
+            if is_it {
+                return Ok(Some(meta.first_number + u64::from(start + from)));
+            }
+            if sequence.0 < page_first {
+                (high, last) = (start, page_first.saturating_sub(1));
+            } else if sequence.0 > page_last {
+                (low, first) = (start + count, page_last + 1);
+            } else {
+                break;
+            }
+        }
+        Ok(None)
     }
 
     /// The number of the event with an id.
@@ -340,7 +401,7 @@ impl View<'_> {
             }
             tail.sealed()
         };
-        number_of(&sealed, sequence)
+        self.sealed_by_sequence(&sealed, sequence)
     }
 
     /// The id of an event, by its number.
@@ -706,14 +767,6 @@ impl Selected<'_> {
 
 /// Pages of a row group that are read one by one; if more of them have rows, it is read whole.
 const PAGES_APART_MAX: usize = 24;
-
-fn number_of(sealed: &Sealed, sequence: Sequence) -> Result<Option<u64>> {
-    let before = |segment: &Arc<Segment>| segment.meta.last_sequence < sequence.0;
-    let index = sealed.segments.partition_point(before);
-    let Some(segment) = sealed.segments.get(index) else { return Ok(None) };
-    let row = segment.find(sequence).map_err(|error| unreadable(&error))?;
-    Ok(row.map(|row| segment.meta.first_number + u64::from(row)))
-}
 
 /// The pages around events that were looked at lately, within a budget of memory.
 #[derive(Debug)]

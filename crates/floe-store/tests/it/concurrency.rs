@@ -7,11 +7,14 @@ use std::thread;
 use floe_core::{
     Aggregation, EventSource, Filter, METER_RESET, NewEvent, OrganizationId, Timestamp,
 };
-use floe_store::embedded::EmbeddedStore;
-use floe_store::port::{EventQuery, EventStore as _, IngestReport, NewCredit, StoreError};
+use floe_store::embedded::{EmbeddedOptions, EmbeddedStore};
+use floe_store::port::{
+    EventQuery, EventStore as _, IngestReport, NewCredit, Organizations, StoreError,
+};
 
 use crate::support::{
-    DAY_ONE, count, customer, event, folder, ingest, list, meter, open, organization, wait,
+    DAY_ONE, count, customer, event, folder, ingest, list, meter, open, open_with, organization,
+    wait,
 };
 
 const WRITERS: usize = 16;
@@ -181,5 +184,46 @@ fn a_store_that_is_dropped_can_be_opened_at_once() {
         let store = open(folder.path());
         assert_eq!(count(&store, id), round);
         ingest(&store, id, &[event("c", DAY_ONE, None)]).unwrap();
+    }
+}
+
+/// Segments whose events have sequence numbers with gaps, few here and many there: what came in
+/// between is another organization's.
+#[test]
+fn what_is_sent_again_among_others_events_is_found_in_segments() {
+    let folder = folder();
+    let options = EmbeddedOptions { seal_events: 5000, ..EmbeddedOptions::default() };
+    let store = open_with(folder.path(), options);
+    let organizations = [organization(&store), organization(&store)];
+    let send = |of: usize, numbers: std::ops::Range<usize>| {
+        let ids: Vec<String> = numbers.map(|number| format!("e{number}")).collect();
+        let events: Vec<_> = ids.iter().map(|id| event("c", DAY_ONE, Some(id))).collect();
+        ingest_patiently(&store, organizations[of], &events)
+    };
+    // The first has 12,000 events, the second 4,000 among its first ones and 20 among its last.
+    for turn in 0..120 {
+        send(0, turn * 100..(turn + 1) * 100);
+        match turn {
+            0..20 => send(1, turn * 200..(turn + 1) * 200),
+            100.. => send(1, 4000 + turn..4001 + turn),
+            _ => continue,
+        };
+    }
+    send(1, 10_000..16_000);
+    // Until they are in segments, however long that takes.
+    while wait(store.storage_stats()).unwrap().sealed_events < 12_000 {
+        thread::yield_now();
+    }
+    for (of, numbers) in [(0, 0..12_000), (1, 0..4000), (1, 4100..4120), (1, 10_000..16_000)] {
+        let count = numbers.len() as u64;
+        let again = send(of, numbers);
+        assert_eq!(again, IngestReport { inserted: 0, duplicates: count });
+    }
+    for organization in organizations {
+        let rows = list(&store, organization, EventQuery::default()).items;
+        for row in rows.iter().step_by(37) {
+            let of = Organizations::one(organization);
+            assert_eq!(wait(store.event(&of, row.id)).unwrap().map(|row| row.id), Some(row.id));
+        }
     }
 }
