@@ -210,9 +210,11 @@ fn what_is_sent_again_among_others_events_is_found_in_segments() {
         };
     }
     send(1, 10_000..16_000);
-    // Until they are in segments, however long that takes.
-    while wait(store.storage_stats()).unwrap().sealed_events < 12_000 {
-        thread::yield_now();
+    // Events are set aside when others come: until enough are in segments, however long it takes.
+    let third = organization(&store);
+    while wait(store.storage_stats()).unwrap().sealed_events < 15_000 {
+        ingest_patiently(&store, third, &[event("c", DAY_ONE, None)]);
+        thread::sleep(std::time::Duration::from_millis(20));
     }
     for (of, numbers) in [(0, 0..12_000), (1, 0..4000), (1, 4100..4120), (1, 10_000..16_000)] {
         let count = numbers.len() as u64;
