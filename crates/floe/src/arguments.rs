@@ -1,6 +1,7 @@
 //! Arguments that several commands take.
 
 use anyhow::{Context as _, anyhow};
+use clap::builder::PossibleValuesParser;
 use floe_client::{Aggregation, Filter, Metadata, MetadataValue, Uuid};
 
 use crate::filter_text;
@@ -93,6 +94,11 @@ impl AggregationArgument {
     }
 }
 
+/// The intervals, the shortest first.
+pub(crate) fn interval_names() -> PossibleValuesParser {
+    PossibleValuesParser::new(["hour", "day", "week", "month", "year"])
+}
+
 /// Which customers a question is about.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct CustomersArgument {
@@ -104,7 +110,7 @@ pub(crate) struct CustomersArgument {
     pub(crate) ids: Vec<Uuid>,
 }
 
-/// Reads JSON from a file, or from standard input if it is `-`.
+/// Reads a file, or standard input if it is `-`.
 pub(crate) fn read_text(path: &std::path::Path) -> anyhow::Result<String> {
     if path.as_os_str() == "-" {
         std::io::read_to_string(std::io::stdin()).context("cannot read standard input")

@@ -1,7 +1,7 @@
 //! Where a command finds its server, who it is there, and how it says what went wrong.
 
 use anyhow::{Context as _, anyhow, bail};
-use floe_client::{Client, Error, LocPart, OrganizationsList, Page, Uuid};
+use floe_client::{Client, Error, LocPart, OrganizationsList, PAGE_ITEMS_MAX, Page, Uuid};
 
 use crate::exit::{self, Reason};
 
@@ -139,6 +139,27 @@ pub(crate) async fn every<T>(
         }
     }
     Ok(items)
+}
+
+/// The first of a list, at most `limit`, and how many there are in all. `page` is given the page and
+/// how many are to be on it.
+pub(crate) async fn first<T>(
+    limit: u64,
+    mut page: impl AsyncFnMut(u64, u32) -> floe_client::Result<Page<T>>,
+) -> Result<(Vec<T>, u64), Failure> {
+    let on_page = u32::try_from(limit).unwrap_or(u32::MAX).min(PAGE_ITEMS_MAX);
+    let mut items = Vec::new();
+    let mut number = 1;
+    loop {
+        let found = page(number, on_page).await?;
+        items.extend(found.items);
+        items.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        let pagination = found.pagination;
+        if items.len() as u64 >= limit || number >= pagination.max_page {
+            return Ok((items, pagination.total_count));
+        }
+        number += 1;
+    }
 }
 
 /// The id of an organization that is named by id or slug.

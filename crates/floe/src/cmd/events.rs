@@ -7,12 +7,12 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use floe_client::{
     Client, Event, EventCreate, EventName, EventNamesList, EventSort, EventsList, EventsStream,
-    Filter, Metadata, MetadataValue, PAGE_ITEMS_MAX, Retries, Uuid,
+    Filter, Metadata, MetadataValue, Retries, Uuid,
 };
 
 use crate::arguments::{CustomersArgument, filter, key_value, read_text};
 use crate::cmd::meters;
-use crate::connection::{Connection, Failure, every, organization_id};
+use crate::connection::{Connection, Failure, every, first, organization_id};
 use crate::exit;
 use crate::instant::{Range, at};
 use crate::output::{Column, Output, print, visible};
@@ -337,18 +337,10 @@ impl List {
             if let Some(organization) = organization {
                 list = list.organization(organization_id(client, &organization).await?);
             }
-            let mut events = Vec::new();
-            let on_page = u32::try_from(limit).unwrap_or(u32::MAX).min(PAGE_ITEMS_MAX);
-            for page in 1.. {
-                let found = client.events().list(&list.clone().limit(on_page).page(page)).await?;
-                events.extend(found.items);
-                events.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-                let pagination = found.pagination;
-                if events.len() as u64 >= limit || page >= pagination.max_page {
-                    return Ok((events, pagination.total_count));
-                }
-            }
-            Ok((events, 0))
+            first(limit, async |page, on_page| {
+                client.events().list(&list.clone().limit(on_page).page(page)).await
+            })
+            .await
         })?;
         output.print(&events, &events, &columns())?;
         if output.is_for_people() {

@@ -5,13 +5,14 @@ use clap::builder::PossibleValuesParser;
 use floe_client::{
     AggregationFunction, Client, Error, Filter, Interval, MetadataValue, Meter, MeterCreate,
     MeterCustomer, MeterCustomers, MeterQuantities, MeterQuantity, MeterUpdate, MetersList,
-    PAGE_ITEMS_MAX, Quantities, Uuid,
+    Quantities, Uuid,
 };
 
 use crate::arguments::{
-    AggregationArgument, CustomersArgument, filter, key_value, show_aggregation, show_filter,
+    AggregationArgument, CustomersArgument, filter, interval_names, key_value, show_aggregation,
+    show_filter,
 };
-use crate::connection::{Connection, Failure, every, organization_id};
+use crate::connection::{Connection, Failure, every, first, organization_id};
 use crate::instant::Range;
 use crate::output::{Column, Output, print, visible};
 
@@ -120,9 +121,7 @@ pub(crate) struct QuantitiesOf {
     /// The meter's id or name
     meter: String,
     /// The length of what is counted together
-    #[arg(long, default_value = "day", value_parser = PossibleValuesParser::new(
-        ["hour", "day", "week", "month", "year"]
-    ))]
+    #[arg(long, default_value = "day", value_parser = interval_names())]
     interval: String,
     #[command(flatten)]
     range: Range,
@@ -396,19 +395,11 @@ impl CustomersOf {
         }
         let (customers, total) = connection.run(async |client| {
             let meter = find(client, &meter).await?;
-            let on_page = u32::try_from(limit).unwrap_or(u32::MAX).min(PAGE_ITEMS_MAX);
-            list = list.limit(on_page);
-            let mut customers = Vec::new();
-            let mut page = 1;
-            loop {
-                let found = client.meters().customers(meter.id, &list.clone().page(page)).await?;
-                customers.extend(found.items);
-                customers.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-                if customers.len() as u64 >= limit || page >= found.pagination.max_page {
-                    return Ok((customers, found.pagination.total_count));
-                }
-                page += 1;
-            }
+            first(limit, async |page, on_page| {
+                let list = list.clone().limit(on_page).page(page);
+                client.meters().customers(meter.id, &list).await
+            })
+            .await
         })?;
         let greatest = customers.iter().map(|of| of.quantity).fold(0.0, f64::max);
         let columns = [

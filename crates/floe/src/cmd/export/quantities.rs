@@ -7,7 +7,6 @@ use anyhow::{Context as _, anyhow};
 use arrow_array::ArrayRef;
 use arrow_array::builder::{Float64Builder, StringBuilder};
 use arrow_schema::{DataType, Field};
-use clap::builder::PossibleValuesParser;
 use floe_client::{
     Client, Error, Interval, MeterCustomerSort, MeterCustomers, Quantities, Timestamp, Uuid,
 };
@@ -16,6 +15,7 @@ use serde::Serialize;
 
 use super::output::{Output, Progress, is_broken_pipe};
 use super::{Destination, Format, parquet};
+use crate::arguments::interval_names;
 use crate::cmd::meters;
 use crate::connection::{Connection, Failure};
 use crate::instant::Range;
@@ -34,9 +34,7 @@ pub(crate) struct ExportQuantities {
     #[command(flatten)]
     destination: Destination,
     /// What each quantity is of
-    #[arg(long, default_value = "day", value_parser = PossibleValuesParser::new(
-        ["hour", "day", "week", "month", "year"]
-    ))]
+    #[arg(long, default_value = "day", value_parser = interval_names())]
     interval: String,
     #[command(flatten)]
     range: Range,
