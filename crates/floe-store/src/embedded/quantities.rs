@@ -88,12 +88,7 @@ pub(super) fn quantities(
     directory: &impl CustomerDirectory,
 ) -> Result<MeterQuantities> {
     let series = query.series();
-    let question = Question {
-        filter: &query.filter,
-        aggregation: &query.aggregation,
-        metadata: &query.metadata,
-        customers: query.customers.as_ref(),
-    };
+    let question = Question::of(query);
     let (function, over) = (query.aggregation.function(), query.customer_aggregation);
     let new = || QuantityAccumulator::new(function, over, series.bucket_count());
     Ok(accumulate(view, question, &series, directory, new)?.finish(&series))
@@ -108,13 +103,8 @@ pub(super) fn quantities_once(
 ) -> Result<Option<MeterQuantities>> {
     let began = Instant::now();
     let series = query.series();
-    let customers = query.customers.as_ref();
-    let question = Question {
-        filter: &query.filter,
-        aggregation: &query.aggregation,
-        metadata: &query.metadata,
-        customers,
-    };
+    let question = Question::of(query);
+    let customers = question.customers;
     let accumulator = QuantityAccumulator::new(
         query.aggregation.function(),
         query.customer_aggregation,
@@ -169,6 +159,17 @@ struct Question<'q> {
     aggregation: &'q Aggregation,
     metadata: &'q [MetadataCondition],
     customers: Option<&'q CustomerSelection>,
+}
+
+impl<'q> Question<'q> {
+    fn of(query: &'q QuantityQuery) -> Self {
+        Self {
+            filter: &query.filter,
+            aggregation: &query.aggregation,
+            metadata: &query.metadata,
+            customers: query.customers.as_ref(),
+        }
+    }
 }
 
 /// Adds all events that a question is about to what `new` makes.

@@ -18,7 +18,7 @@ use super::derived::Derived;
 use super::fs::Fs;
 use super::query::NameTest;
 use super::rows::Rows;
-use super::segment::{Batch, PAGE_ROWS, RowGroup, Segment, SegmentError, SharedColumns};
+use super::segment::{Batch, PAGE_ROWS, Place, RowGroup, Segment, SegmentError, SharedColumns};
 use super::segment_index::{IndexBuilder, ParentHash, ParentHasher, SegmentIndex, index_path};
 use super::tail::{Memtable, OrganizationTail, Sealed};
 use crate::port::{Direction, Result, StoreError};
@@ -337,15 +337,12 @@ impl View<'_> {
         let before = |segment: &Arc<Segment>| segment.meta.last_sequence < sequence.0;
         let index = sealed.segments.partition_point(before);
         let Some(segment) = sealed.segments.get(index) else { return Ok(None) };
-        let meta = &segment.meta;
-        let Some(offset) = sequence.0.checked_sub(meta.first_sequence) else { return Ok(None) };
-        // Nobody else's events came in between.
-        if meta.last_sequence - meta.first_sequence + 1 == meta.rows {
-            return Ok(Some(meta.first_number + offset));
-        }
-        let groups = segment.row_groups();
-        let index = groups.partition_point(|group| group.sequences.1 < sequence.0);
-        let Some(group) = groups.get(index) else { return Ok(None) };
+        let number_of = |row: Row| segment.meta.first_number + u64::from(row);
+        let group = match segment.place_of(sequence) {
+            Place::Nowhere => return Ok(None),
+            Place::Row(row) => return Ok(Some(number_of(row))),
+            Place::Group(_, group) => group,
+        };
         // Where it may be: these rows, which have these sequence numbers.
         let (mut low, mut high) = (group.start, group.start + group.rows);
         let (mut first, mut last) = group.sequences;
@@ -378,7 +375,7 @@ impl View<'_> {
             batch.check().map_err(unreadable)?;
             let start = batch.first_row();
             if is_it {
-                return Ok(Some(meta.first_number + u64::from(start + from)));
+                return Ok(Some(number_of(start + from)));
             }
             if sequence.0 < page_first {
                 (high, last) = (start, page_first.saturating_sub(1));

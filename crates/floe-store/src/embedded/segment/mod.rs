@@ -171,6 +171,16 @@ pub(super) struct RowGroup {
     pub(super) is_of_users: bool,
 }
 
+/// Where the event with a sequence number is.
+#[derive(Debug)]
+pub(super) enum Place<'s> {
+    /// Not in the segment.
+    Nowhere,
+    Row(Row),
+    /// In this row group, by its position, if anywhere.
+    Group(usize, &'s RowGroup),
+}
+
 /// An opened segment.
 #[derive(Debug)]
 pub(super) struct Segment {
@@ -381,19 +391,29 @@ impl Segment {
         Ok(Arc::clone(batch.column(0)))
     }
 
-    /// The row of a sequence number, if it is here.
-    pub(super) fn find(&self, sequence: Sequence) -> Result<Option<Row>, SegmentError> {
+    /// Where the event with a sequence number is, as far as that is known without a look at rows.
+    pub(super) fn place_of(&self, sequence: Sequence) -> Place<'_> {
         let SegmentMeta { first_sequence, last_sequence, rows, .. } = self.meta;
         if sequence.0 < first_sequence || sequence.0 > last_sequence {
-            return Ok(None);
+            return Place::Nowhere;
         }
         // Nobody else's events came in between.
         if last_sequence - first_sequence + 1 == rows {
-            return Ok(Row::try_from(sequence.0 - first_sequence).ok());
+            let row = Row::try_from(sequence.0 - first_sequence);
+            return row.map_or(Place::Nowhere, Place::Row);
         }
         let is_before = |group: &RowGroup| group.sequences.1 < sequence.0;
         let index = self.row_groups.partition_point(is_before);
-        let Some(group) = self.row_groups.get(index) else { return Ok(None) };
+        self.row_groups.get(index).map_or(Place::Nowhere, |group| Place::Group(index, group))
+    }
+
+    /// The row of a sequence number, if it is here. It reads the sequence numbers of a row group.
+    pub(super) fn find(&self, sequence: Sequence) -> Result<Option<Row>, SegmentError> {
+        let (index, group) = match self.place_of(sequence) {
+            Place::Nowhere => return Ok(None),
+            Place::Row(row) => return Ok(Some(row)),
+            Place::Group(index, group) => (index, group),
+        };
         let column = self.read_column(index, read::SEQUENCE, 0..group.rows as usize)?;
         let sequences = column.as_any().downcast_ref::<Int64Array>();
         let sought = sequence.0.cast_signed();
