@@ -30,9 +30,10 @@ use crate::llm::Llm;
 /// );
 /// # Ok::<(), serde_json::Error>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
-#[serde(transparent)]
-pub struct Metadata(BTreeMap<String, MetadataValue>);
+// Each key is there once. A tree would be faster only to fill with thousands of keys one by one, and
+// an event's few are written faster from one place: it is what a batch's writing waits for.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Metadata(Vec<(String, MetadataValue)>);
 
 impl Metadata {
     /// None.
@@ -67,13 +68,25 @@ impl Metadata {
         key: impl Into<String>,
         value: impl Into<MetadataValue>,
     ) -> Option<MetadataValue> {
-        self.0.insert(key.into(), value.into())
+        let (key, value) = (key.into(), value.into());
+        match self.place(&key) {
+            Ok(place) => Some(std::mem::replace(&mut self.0[place].1, value)),
+            Err(place) => {
+                self.0.insert(place, (key, value));
+                None
+            }
+        }
+    }
+
+    /// Where a key is, or would be.
+    fn place(&self, key: &str) -> Result<usize, usize> {
+        self.0.binary_search_by(|(other, _)| other.as_str().cmp(key))
     }
 
     /// The value of a key.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&MetadataValue> {
-        self.0.get(key)
+        self.place(key).ok().map(|place| &self.0[place].1)
     }
 
     /// Keys and values, in the keys' order.
@@ -102,7 +115,18 @@ impl Metadata {
 
 impl<K: Into<String>, V: Into<MetadataValue>> FromIterator<(K, V)> for Metadata {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Self {
-        Self(entries.into_iter().map(|(key, value)| (key.into(), value.into())).collect())
+        let entries = entries.into_iter().map(|(key, value)| (key.into(), value.into()));
+        let mut entries: Vec<(String, MetadataValue)> = entries.collect();
+        entries.sort_by(|(a, _), (b, _)| a.cmp(b));
+        // Of a key's values the last stays, as with `insert`.
+        entries.dedup_by(|later, kept| {
+            let is_same = later.0 == kept.0;
+            if is_same {
+                std::mem::swap(&mut later.1, &mut kept.1);
+            }
+            is_same
+        });
+        Self(entries)
     }
 }
 
@@ -114,7 +138,7 @@ impl<K: Into<String>, V: Into<MetadataValue>, const N: usize> From<[(K, V); N]> 
 
 impl IntoIterator for Metadata {
     type Item = (String, MetadataValue);
-    type IntoIter = std::collections::btree_map::IntoIter<String, MetadataValue>;
+    type IntoIter = std::vec::IntoIter<(String, MetadataValue)>;
 
     fn into_iter(self) -> Self::IntoIter {
         self.0.into_iter()
@@ -124,12 +148,17 @@ impl IntoIterator for Metadata {
 impl<'de> Deserialize<'de> for Metadata {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = BTreeMap::<String, Box<RawValue>>::deserialize(deserializer)?;
-        let mut metadata = Self::new();
-        for (key, raw) in raw {
+        let entries = raw.into_iter().map(|(key, raw)| {
             let value = MetadataValue::of_key(&key, raw.get()).map_err(de::Error::custom)?;
-            metadata.insert(key, value);
-        }
-        Ok(metadata)
+            Ok((key, value))
+        });
+        entries.collect::<Result<_, _>>().map(Self)
+    }
+}
+
+impl Serialize for Metadata {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter())
     }
 }
 
@@ -158,7 +187,7 @@ pub enum MetadataValue {
     /// A truth value.
     Boolean(bool),
     /// What the event cost, at the key `_cost`.
-    Cost(Cost),
+    Cost(Box<Cost>),
     /// What a language model did, at the key `_llm`.
     Llm(Box<Llm>),
     /// Anything else that JSON can say. Servers send it with their own events; they refuse it in
@@ -171,7 +200,7 @@ impl MetadataValue {
         match (key, text.as_bytes().first()) {
             ("_cost", Some(b'{')) => {
                 if let Ok(cost) = serde_json::from_str(text) {
-                    return Ok(Self::Cost(cost));
+                    return Ok(Self::Cost(Box::new(cost)));
                 }
             }
             ("_llm", Some(b'{')) => {
@@ -258,7 +287,7 @@ impl From<bool> for MetadataValue {
 
 impl From<Cost> for MetadataValue {
     fn from(cost: Cost) -> Self {
-        Self::Cost(cost)
+        Self::Cost(Box::new(cost))
     }
 }
 
@@ -339,6 +368,22 @@ mod tests {
         let written = serde_json::to_string(&metadata).unwrap();
         assert_eq!(serde_json::from_str::<Metadata>(&written).unwrap(), metadata);
         assert_eq!(written.replace("1e100", "1e+100"), text);
+    }
+
+    #[test]
+    fn a_key_has_the_value_that_came_last() {
+        let mut metadata = Metadata::from([("b", 1), ("a", 2), ("b", 3), ("", 4), ("b", 5)]);
+        let entries: Vec<_> = metadata.iter().map(|(key, value)| (key, value.clone())).collect();
+        assert_eq!(entries, [("", 4.into()), ("a", 2.into()), ("b", 5.into())]);
+        assert_eq!(metadata.insert("b", 6), Some(5.into()));
+        assert_eq!(metadata.insert("aa", 7), None);
+        let text = serde_json::to_string(&metadata).unwrap();
+        assert_eq!(text, r#"{"":4,"a":2,"aa":7,"b":6}"#);
+        assert_eq!((metadata.get("aa"), metadata.get("ab")), (Some(&7.into()), None));
+        assert_eq!(
+            serde_json::from_str::<Metadata>(r#"{"b":1,"a":2,"b":3}"#).unwrap(),
+            Metadata::from([("a", 2), ("b", 3)])
+        );
     }
 
     #[test]

@@ -179,11 +179,25 @@ impl Text {
     }
 }
 
-/// Writes the last digits of a number that is not negative.
-fn put(digits: &mut [u8], mut number: i64) {
-    for digit in digits.iter_mut().rev() {
-        *digit = b'0' + u8::try_from(number % 10).unwrap_or(0);
-        number /= 10;
+/// The digits of numbers below 100. Two at a time are written, since a batch of events spends a
+/// quarter of its writing on timestamps otherwise.
+const PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[b'0'; 2]; 100];
+    let mut number = 0_u8;
+    while number < 100 {
+        pairs[number as usize] = [b'0' + number / 10, b'0' + number % 10];
+        number += 1;
+    }
+    pairs
+};
+
+/// Writes the last digits, as many as there is room for, which is even, of a number from 0 to
+/// `u32::MAX`.
+fn put(digits: &mut [u8], number: i64) {
+    let mut number = u32::try_from(number).unwrap_or(0);
+    for pair in digits.rchunks_exact_mut(2) {
+        pair.copy_from_slice(&PAIRS[number as usize % 100]);
+        number /= 100;
     }
 }
 
