@@ -3,7 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
 
 /// Result of a call to a server.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -203,8 +205,9 @@ pub struct Violation {
     /// What is wrong with it, for machines, such as `missing` or `value_error`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// The value itself, as the server read it; of a missing one, what it is missing in.
-    #[serde(default)]
+    /// The value itself, as the server read it; of a missing one, what it is missing in. Of one
+    /// that is nested deeper than a [`serde_json::Value`] is read, a text: its JSON.
+    #[serde(default, deserialize_with = "any_depth")]
     pub input: serde_json::Value,
 }
 
@@ -269,7 +272,22 @@ fn request(id: &Option<String>) -> String {
 struct Body {
     error: Option<String>,
     error_description: Option<String>,
-    detail: serde_json::Value,
+    detail: Option<Box<RawValue>>,
+}
+
+impl Body {
+    /// The detail, if it is of this type.
+    fn detail<T: DeserializeOwned>(&self) -> Option<T> {
+        serde_json::from_str(self.detail.as_ref()?.get()).ok()
+    }
+}
+
+/// A value of any depth.
+fn any_depth<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<serde_json::Value, D::Error> {
+    let raw = Box::<RawValue>::deserialize(deserializer)?;
+    Ok(serde_json::from_str(raw.get()).unwrap_or_else(|_| raw.get().into()))
 }
 
 /// What an answer consists of, as far as an error shows it.
@@ -296,11 +314,10 @@ impl From<Refusal<'_>> for Error {
         if (500..600).contains(&status) && status != 503 {
             return Self::Server { status, request_id: request_id.map(str::to_owned) };
         }
-        let detail = |body: Option<&Body>| match body {
-            Some(Body { detail: serde_json::Value::String(detail), .. }) => detail.clone(),
-            Some(Body { error_description: Some(description), .. }) => description.clone(),
-            Some(Body { error: Some(error), .. }) => error.clone(),
-            _ => String::new(),
+        let detail = |body: Option<&Body>| {
+            let Some(body) = body else { return String::new() };
+            let detail = body.detail::<String>().or_else(|| body.error_description.clone());
+            detail.or_else(|| body.error.clone()).unwrap_or_default()
         };
         // These also come from what stands before a server, with any body or none.
         match status {
@@ -334,8 +351,8 @@ impl From<Refusal<'_>> for Error {
                 Self::Forbidden { detail: detail.trim_end_matches('.').to_owned(), scope }
             }
             404 => Self::NotFound { detail },
-            422 => match serde_json::from_value::<Vec<Violation>>(body.detail) {
-                Ok(violations) if !violations.is_empty() => Self::Validation(violations),
+            422 => match body.detail::<Vec<Violation>>() {
+                Some(violations) if !violations.is_empty() => Self::Validation(violations),
                 _ => unexpected("it refuses values without naming any".to_owned()),
             },
             _ => unexpected(detail),
@@ -362,6 +379,16 @@ mod tests {
             location: None,
             retry_after: Some("7"),
         })
+    }
+
+    #[test]
+    fn a_refused_value_may_be_nested_as_deep_as_can_be() {
+        let input = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+        let body = format!(
+            r#"{{"error":"x","detail":[{{"type":"t","loc":["body"],"msg":"m","input":{input}}}]}}"#
+        );
+        let Error::Validation(violations) = refusal(422, &body) else { panic!("another error") };
+        assert_eq!(violations[0].input, input);
     }
 
     #[track_caller]

@@ -19,10 +19,29 @@ pub(crate) struct Connection {
     token: Option<String>,
 }
 
+/// Where the server is, for what the root token does.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Connection")]
+pub(crate) struct RootConnection {
+    /// The server's address
+    #[arg(long, env = "FLOE_URL", value_name = "URL", default_value = DEFAULT_URL)]
+    url: String,
+    /// The root token; without it, FLOE_TOKEN is taken
+    #[arg(long, env = "FLOE_ROOT_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    token: Option<String>,
+}
+
 impl std::fmt::Debug for Connection {
     /// Without the token.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Connection").field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for RootConnection {
+    /// Without the token.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RootConnection").field("url", &self.url).finish_non_exhaustive()
     }
 }
 
@@ -32,26 +51,44 @@ impl Connection {
         self,
         calls: impl AsyncFnOnce(&Client) -> Result<T, Failure>,
     ) -> anyhow::Result<T> {
-        let set = |token: &String| !token.is_empty();
-        let token = self.token.filter(set);
-        let token = token.or_else(|| std::env::var("FLOE_ROOT_TOKEN").ok().filter(set));
-        let Some(token) = token else {
-            bail!(
-                "no token: give one with --token or FLOE_TOKEN, or the root token with \
-                 FLOE_ROOT_TOKEN"
-            );
-        };
-        let client = Client::new(self.url, token).map_err(explain)?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .context("cannot start the runtime")?;
-        runtime.block_on(calls(&client)).map_err(|failure| match failure {
-            Failure::Call(error) => explain(error),
-            Failure::NotThere(message) => exit::error(Reason::NotThere, message),
-            Failure::Other(error) => error,
-        })
+        run(&self.url, self.token, "FLOE_ROOT_TOKEN", calls)
     }
+}
+
+impl RootConnection {
+    /// Runs calls to the server, and explains their failure.
+    pub(crate) fn run<T>(
+        self,
+        calls: impl AsyncFnOnce(&Client) -> Result<T, Failure>,
+    ) -> anyhow::Result<T> {
+        run(&self.url, self.token, "FLOE_TOKEN", calls)
+    }
+}
+
+/// `otherwise` is the variable that holds a token if none is given.
+fn run<T>(
+    url: &str,
+    token: Option<String>,
+    otherwise: &str,
+    calls: impl AsyncFnOnce(&Client) -> Result<T, Failure>,
+) -> anyhow::Result<T> {
+    let set = |token: &String| !token.is_empty();
+    let token = token.filter(set).or_else(|| std::env::var(otherwise).ok().filter(set));
+    let Some(token) = token else {
+        bail!(
+            "no token: give one with --token or FLOE_TOKEN, or the root token with FLOE_ROOT_TOKEN"
+        );
+    };
+    let client = Client::new(url, token).map_err(explain)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    runtime.block_on(calls(&client)).map_err(|failure| match failure {
+        Failure::Call(error) => explain(error),
+        Failure::NotThere(message) => exit::error(Reason::NotThere, message),
+        Failure::Other(error) => error,
+    })
 }
 
 /// Why calls failed.
@@ -104,9 +141,12 @@ fn explain(error: Error) -> anyhow::Error {
             return error.into();
         }
         Error::Timeout { .. } | Error::Transport { .. } => {
-            "it may have done what was asked for: look before you try again"
+            "what was to be changed may be changed: look before you try again"
         }
-        Error::Unavailable { .. } | Error::RateLimited { .. } => "try again",
+        Error::Server { status: 502 | 504, .. }
+        | Error::Unavailable { .. }
+        | Error::RateLimited { .. } => "try again",
+        Error::InvalidUrl { .. } => return exit::usage(error.to_string()),
         Error::NotFound { .. } => return exit::error(Reason::NotThere, error.to_string()),
         _ => return error.into(),
     };

@@ -10,13 +10,15 @@ pub(crate) const CODES: &str = "Exit codes:
   2  the command line is wrong (`floe verify`: it could not verify)
   3  done, but some rows were refused (`floe import`)
   4  there is no such thing
-  5  the server does not answer, or cannot do it now: trying again may help";
+  5  the server does not answer, or cannot do it now: trying again may help
+  130  stopped by Ctrl-C (`floe import`, `floe export`)";
 
 /// Why a command ends with another code than 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reason {
     NotThere = 4,
     Unreachable = 5,
+    Stopped = 130,
 }
 
 /// An error that ends the process with a code of its own.

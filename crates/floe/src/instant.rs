@@ -34,23 +34,36 @@ impl Range {
             Some(text) => instant(text, edge, &now).with_context(|| flag).map(Some),
             None => Ok(None),
         };
-        Ok((read(&self.start, "--start", Edge::Start)?, read(&self.end, "--end", Edge::End)?))
+        let start = read(&self.start, "--start", Edge::Start)?;
+        let end = read(&self.end, "--end", Edge::End)?;
+        if let (Some(start), Some(end)) = (start, end) {
+            in_order(start, end)?;
+        }
+        Ok((start, end))
     }
 
-    /// The bounds of quantities: without a start, the last days (or hours, …) that make a table
-    /// of readable length, beginning with a whole one; without an end, now.
+    /// The bounds: without a start, the last days (or hours, …) that make a table of readable
+    /// length, beginning with a whole one; without an end, now.
     pub(crate) fn bounds_by(&self, interval: Interval) -> anyhow::Result<(Timestamp, Timestamp)> {
         let now = self.now()?;
         let (start, end) = self.bounds()?;
         let end = end.map_or_else(|| timestamp(&now), Ok)?;
         let start = match start {
             Some(start) => start,
-            None => timestamp(&first_bucket(end, interval, &now)?)?,
+            None => timestamp(&first_interval(end, interval, now.time_zone())?)?,
         };
-        if end < start {
-            return Err(exit::usage(format!("--end ({end}) is before --start ({start})")));
-        }
+        in_order(start, end)?;
         Ok((start, end))
+    }
+
+    /// The bounds of quantities: those of [`bounds_by`](Self::bounds_by), but from the begin of the
+    /// interval that the start falls in. Its events before the start count anyway, and a series
+    /// that begins within an interval leaves the last one out if the end comes earlier in it
+    /// (semantics section 5).
+    pub(crate) fn whole_by(&self, interval: Interval) -> anyhow::Result<(Timestamp, Timestamp)> {
+        let (start, end) = self.bounds_by(interval)?;
+        let zone = self.now()?.time_zone().clone();
+        Ok((timestamp(&interval_of(start, interval, &zone)?)?, end))
     }
 
     /// When an interval begins, as a table shows it: in the zone, and no finer than needed.
@@ -78,30 +91,47 @@ impl Range {
     }
 }
 
+fn in_order(start: Timestamp, end: Timestamp) -> anyhow::Result<()> {
+    if end < start {
+        return Err(exit::usage(format!("--end ({end}) is before --start ({start})")));
+    }
+    Ok(())
+}
+
 /// An instant on its own; times without an offset are of UTC.
 pub(crate) fn at(text: &str) -> anyhow::Result<Timestamp> {
     instant(text, Edge::Start, &Zoned::now().with_time_zone(TimeZone::UTC))
 }
 
-/// The begin of the earliest interval of a table that ends at `end`.
-fn first_bucket(end: Timestamp, interval: Interval, now: &Zoned) -> anyhow::Result<Zoned> {
-    let end =
-        jiff::Timestamp::from_microsecond(end.unix_micros())?.to_zoned(now.time_zone().clone());
-    let whole = |unit| end.round(ZonedRound::new().smallest(unit).mode(jiff::RoundMode::Trunc));
+/// The begin of the interval that an instant falls in.
+fn interval_of(at: Timestamp, interval: Interval, zone: &TimeZone) -> anyhow::Result<Zoned> {
+    let at = jiff::Timestamp::from_microsecond(at.unix_micros())?.to_zoned(zone.clone());
+    let whole = |unit| at.round(ZonedRound::new().smallest(unit).mode(jiff::RoundMode::Trunc));
     let day = || whole(Unit::Day);
-    let first = match interval {
-        Interval::Hour => whole(Unit::Hour)?.checked_sub(23.hours()),
-        Interval::Day => day()?.checked_sub(29.days()),
+    Ok(match interval {
+        Interval::Hour => whole(Unit::Hour),
+        Interval::Day => day(),
         Interval::Week => {
-            let since_monday = i64::from(end.weekday().to_monday_zero_offset());
-            day()?.checked_sub(Span::new().days(since_monday).weeks(11))
+            day()?.checked_sub(i64::from(at.weekday().to_monday_zero_offset()).days())
         }
-        Interval::Month => day()?.first_of_month()?.checked_sub(11.months()),
-        _ => day()?.first_of_year()?.checked_sub(2.years()),
+        Interval::Month => day()?.first_of_month()?.start_of_day(),
+        _ => day()?.first_of_year()?.start_of_day(),
+    }?)
+}
+
+/// The begin of the earliest interval of a table that ends at `end`.
+fn first_interval(end: Timestamp, interval: Interval, zone: &TimeZone) -> anyhow::Result<Zoned> {
+    let before = match interval {
+        Interval::Hour => 23.hours(),
+        Interval::Day => 29.days(),
+        Interval::Week => 11.weeks(),
+        Interval::Month => 11.months(),
+        _ => 2.years(),
     };
+    let first = interval_of(end, interval, zone)?.checked_sub(before)?;
     // Servers take no question about earlier times (semantics section 8).
     let earliest = Date::constant(2023, 1, 1).to_zoned(TimeZone::UTC)?;
-    Ok(first?.max(earliest.with_time_zone(now.time_zone().clone())))
+    Ok(first.max(earliest.with_time_zone(zone.clone())))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -213,14 +243,31 @@ mod tests {
 
     #[test]
     fn a_table_begins_with_a_whole_interval() {
-        let first = |interval| {
-            let end = timestamp(&now()).unwrap();
-            first_bucket(end, interval, &now()).unwrap().to_string()
+        let end = timestamp(&now()).unwrap();
+        let check = |interval, whole: &str, first: &str| {
+            let zone = now().time_zone().clone();
+            let text = |zoned: Zoned| zoned.datetime().to_string() + &zoned.offset().to_string();
+            assert_eq!(text(interval_of(end, interval, &zone).unwrap()), whole, "{interval}");
+            assert_eq!(text(first_interval(end, interval, &zone).unwrap()), first, "{interval}");
         };
-        assert_eq!(first(Interval::Hour), "2026-03-17T11:00:00+01:00[Europe/Paris]");
-        assert_eq!(first(Interval::Day), "2026-02-17T00:00:00+01:00[Europe/Paris]");
-        assert_eq!(first(Interval::Week), "2025-12-29T00:00:00+01:00[Europe/Paris]");
-        assert_eq!(first(Interval::Month), "2025-04-01T00:00:00+02:00[Europe/Paris]");
-        assert_eq!(first(Interval::Year), "2024-01-01T00:00:00+01:00[Europe/Paris]");
+        check(Interval::Hour, "2026-03-18T10:00:00+01", "2026-03-17T11:00:00+01");
+        check(Interval::Day, "2026-03-18T00:00:00+01", "2026-02-17T00:00:00+01");
+        check(Interval::Week, "2026-03-16T00:00:00+01", "2025-12-29T00:00:00+01");
+        check(Interval::Month, "2026-03-01T00:00:00+01", "2025-04-01T00:00:00+02");
+        check(Interval::Year, "2026-01-01T00:00:00+01", "2024-01-01T00:00:00+01");
+    }
+
+    #[test]
+    fn a_start_within_an_interval_is_moved_to_its_begin() {
+        let range = Range {
+            start: Some("2026-03-05T15:00".to_owned()),
+            end: Some("2026-04-02T10:00".to_owned()),
+            timezone: "Europe/Paris".to_owned(),
+        };
+        let bounds = |(start, end): (Timestamp, Timestamp)| (start.to_string(), end.to_string());
+        let expected = |start: &str| (start.to_owned(), "2026-04-02T08:00:00Z".to_owned());
+        let (asked, month) = ("2026-03-05T14:00:00Z", "2026-02-28T23:00:00Z");
+        assert_eq!(bounds(range.bounds_by(Interval::Month).unwrap()), expected(asked));
+        assert_eq!(bounds(range.whole_by(Interval::Month).unwrap()), expected(month));
     }
 }

@@ -7,6 +7,7 @@ mod exit;
 mod filter_text;
 mod instant;
 mod output;
+mod signals;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
@@ -97,8 +98,11 @@ fn main() -> std::process::ExitCode {
     match result {
         Ok(()) => std::process::ExitCode::SUCCESS,
         Err(error) => {
-            // The chain of causes, on one line.
-            eprintln!("error: {error:#}");
+            // The chain of causes, on one line. Names and answers are not to steer the terminal.
+            let message = format!("error: {error:#}");
+            for line in message.lines() {
+                eprintln!("{}", output::visible(line));
+            }
             exit::code(&error)
         }
     }

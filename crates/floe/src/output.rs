@@ -5,6 +5,7 @@ use std::io::{ErrorKind, Write as _};
 use anstyle::{AnsiColor, Style};
 use anyhow::Context as _;
 use serde::Serialize;
+use unicode_width::UnicodeWidthStr as _;
 
 /// Cells that the widest bar of a table takes.
 const BAR_CELLS: usize = 24;
@@ -199,7 +200,8 @@ pub(crate) fn print_table<const N: usize>(
 
 fn table(heads: Vec<String>, rows: impl Iterator<Item = Vec<Cell>>) -> String {
     let rows: Vec<Vec<Cell>> = rows.map(|row| row.into_iter().map(Cell::shown).collect()).collect();
-    let chars = |text: &str| text.chars().count();
+    // Cells of a terminal: of some letters and of most emoji two, of accents none.
+    let cells_of = |text: &str| text.width();
     let is_number =
         |column: usize| rows.iter().any(|row| matches!(row.get(column), Some(Cell::Number(_))));
     let columns: Vec<(usize, bool)> = heads
@@ -207,8 +209,8 @@ fn table(heads: Vec<String>, rows: impl Iterator<Item = Vec<Cell>>) -> String {
         .enumerate()
         .map(|(column, head)| {
             let cells = rows.iter().filter_map(|row| row.get(column));
-            let widest = cells.map(|cell| chars(&cell.text())).max().unwrap_or(0);
-            (widest.max(chars(head)), is_number(column))
+            let widest = cells.map(|cell| cells_of(&cell.text())).max().unwrap_or(0);
+            (widest.max(cells_of(head)), is_number(column))
         })
         .collect();
     let line = |cells: Vec<(String, Style)>| {
@@ -217,7 +219,7 @@ fn table(heads: Vec<String>, rows: impl Iterator<Item = Vec<Cell>>) -> String {
         for (index, ((text, style), &(width, is_number))) in
             cells.iter().zip(&columns).take(last).enumerate()
         {
-            let room = " ".repeat(width - chars(text));
+            let room = " ".repeat(width - cells_of(text));
             if index > 0 {
                 line.push_str("  ");
             }
@@ -282,6 +284,16 @@ mod tests {
         let heads = heads.iter().map(|&head| head.to_owned()).collect();
         let table = table(heads, rows.iter().map(|row| row.to_vec()));
         assert_eq!(anstream::adapter::strip_str(&table).to_string(), expected);
+    }
+
+    #[test]
+    fn wide_letters_stand_in_columns() {
+        let rows: Vec<[Cell; 2]> = ["東京", "é", "e\u{301}", "😀", "abcde"]
+            .map(|name| [Cell::Text(name.to_owned()), Cell::Number("1".to_owned())])
+            .into();
+        let rows: Vec<&[Cell]> = rows.iter().map(|row| &row[..]).collect();
+        let expected = "NAME   N\n東京   1\né      1\ne\u{301}      1\n😀     1\nabcde  1";
+        check(&["NAME", "N"], &rows, expected);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 use floe_store::embedded::{EmbeddedOptions, EmbeddedStore};
 use serde::Serialize;
 
-use crate::connection::Connection;
+use crate::connection::RootConnection;
 use crate::output::{bytes_text, print, print_json};
 
 /// How long a backup may take: copying a terabyte does not end this.
@@ -29,7 +29,7 @@ pub(crate) struct Backup {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    connection: Connection,
+    connection: RootConnection,
 }
 
 /// What was made.
@@ -65,7 +65,7 @@ impl Backup {
     }
 }
 
-fn of_server(connection: Connection, folder: &Path) -> anyhow::Result<Made> {
+fn of_server(connection: RootConnection, folder: &Path) -> anyhow::Result<Made> {
     let Some(path) = folder.to_str() else {
         bail!("{} cannot be sent to the server: it is not UTF-8", folder.display());
     };

@@ -35,6 +35,8 @@ pub(crate) enum Meters {
     /// List meters, by name.
     List(List),
     /// Show how much a meter counted, per hour, day, week, month or year.
+    ///
+    /// All intervals that the range touches are shown, and counted whole.
     Quantities(QuantitiesOf),
     /// Show how much of a meter's count each customer has, the greatest first.
     Customers(CustomersOf),
@@ -332,7 +334,7 @@ impl QuantitiesOf {
             connection,
         } = self;
         let interval: Interval = interval.parse()?;
-        let (start, end) = range.bounds_by(interval)?;
+        let (start, end) = range.whole_by(interval)?;
         let mut quantities = Quantities::new(start, end, interval).timezone(&range.timezone);
         for id in customers.external_ids {
             quantities = quantities.external_customer_id(id);

@@ -2,7 +2,7 @@
 
 use floe_client::{Organization, OrganizationCreate, OrganizationUpdate, OrganizationsList};
 
-use crate::connection::{Connection, every, organization_id};
+use crate::connection::{RootConnection, every, organization_id};
 use crate::output::{Column, Output};
 
 /// Make and list the organizations of a running server. It takes the root token.
@@ -18,7 +18,7 @@ pub(crate) enum Organizations {
         #[command(flatten)]
         output: Output,
         #[command(flatten)]
-        connection: Connection,
+        connection: RootConnection,
     },
     /// Show an organization.
     Get {
@@ -27,14 +27,14 @@ pub(crate) enum Organizations {
         #[command(flatten)]
         output: Output,
         #[command(flatten)]
-        connection: Connection,
+        connection: RootConnection,
     },
     /// List all organizations, oldest first.
     List {
         #[command(flatten)]
         output: Output,
         #[command(flatten)]
-        connection: Connection,
+        connection: RootConnection,
     },
     /// Change what people call an organization.
     Update {
@@ -46,7 +46,7 @@ pub(crate) enum Organizations {
         #[command(flatten)]
         output: Output,
         #[command(flatten)]
-        connection: Connection,
+        connection: RootConnection,
     },
 }
 

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use floe_server::{Config, ConfigFile, LogFormat, MadeSecrets, Server};
 
+use crate::signals;
+
 /// Serve the HTTP API from a data folder.
 ///
 /// A flag takes precedence over the environment, that over the configuration file, and that over
@@ -95,7 +97,7 @@ impl Serve {
 async fn serve(config: Config) -> anyhow::Result<()> {
     let server = Server::start(&config).await?;
     // Before anybody is told that we serve: who knows may ask us to stop.
-    let stop = stop_signal().context("cannot listen for signals to stop")?;
+    let stop = signals::stop().context("cannot listen for signals to stop")?;
     let address = server.address().context("the listener has no address")?;
     if !address.ip().is_loopback() {
         tracing::warn!(
@@ -111,6 +113,10 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     if let Some(made) = &server.made {
         greet(made, address);
     }
+    let stop = async {
+        stop.await;
+        tracing::info!("stopping: open requests are answered, what waits is written");
+    };
     server.run(stop).await;
     tracing::info!("stopped");
     Ok(())
@@ -146,31 +152,4 @@ curl -sS "$F/meters/$M/quantities?interval=day&start_timestamp=$(date -u +%F)T00
 curl -sS "$F/customer-meters/?external_customer_id=ada" -H "$A"; echo
 "#
     )
-}
-
-/// Begins to listen for Ctrl-C and SIGTERM, which end the process unless somebody does. What it
-/// returns is done when one of them comes.
-#[cfg(unix)]
-fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (mut interrupt, mut terminate) =
-        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-        tracing::info!("stopping: open requests are answered, what waits is written");
-    })
-}
-
-/// Begins to listen for Ctrl-C, which ends the process unless somebody does. What it returns is
-/// done when it comes.
-#[cfg(windows)]
-fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
-    let mut interrupt = tokio::signal::windows::ctrl_c()?;
-    Ok(async move {
-        interrupt.recv().await;
-        tracing::info!("stopping: open requests are answered, what waits is written");
-    })
 }

@@ -6,7 +6,7 @@ use floe_client::Storage;
 use floe_store::embedded::fs::RealFs;
 use floe_store::embedded::storage_stats;
 
-use crate::connection::Connection;
+use crate::connection::RootConnection;
 use crate::output::{bytes_text, print, print_json, print_table};
 
 /// Show what a data folder holds and takes on disk: of a running server, with the root token, or
@@ -20,7 +20,7 @@ pub(crate) struct Stats {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    connection: Connection,
+    connection: RootConnection,
 }
 
 impl Stats {

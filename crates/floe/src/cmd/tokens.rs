@@ -6,7 +6,7 @@ use clap::builder::PossibleValuesParser;
 use floe_client::{AccessToken, Error, Timestamp, TokenCreate, TokenUpdate, TokensList, Uuid};
 use floe_core::Scope;
 
-use crate::connection::{Connection, Failure, every, organization_id};
+use crate::connection::{Failure, RootConnection, every, organization_id};
 use crate::output::{Column, Output, print, print_json};
 
 /// Make, list and revoke organizations' access tokens on a running server.
@@ -30,7 +30,7 @@ pub(crate) enum Tokens {
         #[arg(long)]
         json: bool,
         #[command(flatten)]
-        connection: Connection,
+        connection: RootConnection,
     },
     /// List tokens, oldest first, without their secrets.
     List {
@@ -40,7 +40,7 @@ pub(crate) enum Tokens {
         #[command(flatten)]
         output: Output,
         #[command(flatten)]
-        connection: Connection,
+        connection: RootConnection,
     },
     /// Change what a token is for, or may do.
     Update {
@@ -55,14 +55,14 @@ pub(crate) enum Tokens {
         #[command(flatten)]
         output: Output,
         #[command(flatten)]
-        connection: Connection,
+        connection: RootConnection,
     },
     /// Revoke a token: at once it admits nobody.
     Revoke {
         /// The token's id, as `floe tokens list` shows it
         id: Uuid,
         #[command(flatten)]
-        connection: Connection,
+        connection: RootConnection,
     },
 }
 

@@ -392,3 +392,26 @@ fn what_is_exported_and_imported_elsewhere_counts_the_same() {
         assert_eq!(events(&to), events(&from), "{file}");
     }
 }
+
+#[test]
+fn quantities_begin_with_a_whole_interval_and_have_the_last() {
+    let shell = Shell::with_usage();
+    shell.floe(&["meters", "create", "All", "--sum", "tokens"]).ok();
+    // By days from the afternoon on: the last day is there, and the first is whole.
+    let range = ["--start", "2026-03-01T15:00", "--end", "2026-03-03T12:00"];
+    let ask = [&["meters", "quantities", "All", "--csv"][..], &range].concat();
+    let days = ["2026-03-01T00:00:00Z,42", "2026-03-02T00:00:00Z,8", "2026-03-03T00:00:00Z,50"];
+    assert_eq!(shell.floe(&ask).ok(), format!("start,quantity\n{}\n", days.join("\n")));
+    let months = shell.floe(&[&ask[..], &["--interval", "month"]].concat()).ok();
+    assert_eq!(months, "start,quantity\n2026-03-01T00:00:00Z,100\n");
+    // What is sent now is in a table of the last hours.
+    shell.floe(&["events", "ingest", "--name", "now", "--customer", "ada"]).ok();
+    shell.floe(&["meters", "create", "Now", "--where", "name = 'now'", "--count"]).ok();
+    for range in [["--start", "7d"], ["--start", "1m"]] {
+        let ask = [&["meters", "quantities", "Now", "--json"][..], &range].concat();
+        assert_eq!(shell.floe(&ask).json()["total"], 1.0, "{range:?}");
+    }
+    shell
+        .floe(&["events", "list", "--start", "2026-03-02", "--end", "2026-03-01"])
+        .fails(2, "is before --start");
+}

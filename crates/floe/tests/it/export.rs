@@ -315,26 +315,57 @@ fn an_export_that_is_interrupted_leaves_nothing() {
     use std::net::TcpListener;
     use std::process::{Command, Stdio};
 
-    let folder = TempDir::new().unwrap();
-    // Takes the connection and never answers.
-    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let to = path(&folder, "a.ndjson");
-    let mut child = Command::new(env!("CARGO_BIN_EXE_floe"))
-        .args(["export", "events", "--output", &to, "--token", "t", "--url"])
-        .arg(format!("http://{}", silent.local_addr().unwrap()))
-        .stdin(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let _connection = silent.accept().unwrap();
-    assert_eq!(files(&folder).len(), 1, "a temporary file");
-    // The signal is heeded from before the first call on; a moment is for its thread.
-    std::thread::sleep(std::time::Duration::from_millis(500));
-    let status = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    assert!(status.success());
-    let mut err = String::new();
-    child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(1), "{err}");
-    assert!(err.contains("error: stopped"), "{err}");
-    assert_eq!(files(&folder), [""; 0]);
+    for signal in ["-INT", "-TERM"] {
+        let folder = TempDir::new().unwrap();
+        // Takes the connection and never answers.
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let to = path(&folder, "a.ndjson");
+        let mut child = Command::new(env!("CARGO_BIN_EXE_floe"))
+            .args(["export", "events", "--output", &to, "--token", "t", "--url"])
+            .arg(format!("http://{}", silent.local_addr().unwrap()))
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let _connection = silent.accept().unwrap();
+        assert_eq!(files(&folder).len(), 1, "a temporary file");
+        // The signal is heeded from before the first call on; a moment is for its thread.
+        std::thread::sleep(std::time::Duration::from_millis(500));
+        let status = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+        assert!(status.success());
+        let mut err = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(130), "{err}");
+        assert!(err.contains("error: stopped: no file was written"), "{err}");
+        assert_eq!(files(&folder), [""; 0]);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_no_file_is_written_into_and_stays_what_it_is() {
+    use std::os::unix::fs::FileTypeExt as _;
+
+    let (api, folder) = (usage(), TempDir::new().unwrap());
+    let expected = events_export::export(&api, &[]);
+    let pipe = path(&folder, "pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for force in [&["--force"][..], &[]] {
+        let reader = std::thread::spawn({
+            let pipe = pipe.clone();
+            move || fs::read_to_string(pipe).unwrap()
+        });
+        let arguments = ["events", "--format", "ndjson", "--output", &pipe];
+        export(&api, &[&arguments[..], force].concat()).ok();
+        assert_eq!(reader.join().unwrap(), expected);
+        assert!(fs::metadata(&pipe).unwrap().file_type().is_fifo());
+    }
+    // Of a link, what it leads to is replaced.
+    let (file, link) = (path(&folder, "a.ndjson"), path(&folder, "link.ndjson"));
+    fs::write(&file, "old").unwrap();
+    std::os::unix::fs::symlink(&file, &link).unwrap();
+    export(&api, &["events", "--output", &link]).fails(1, "is there already");
+    export(&api, &["events", "--output", &link, "--force"]).ok();
+    assert_eq!(fs::read_to_string(&file).unwrap(), expected);
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
 }

@@ -670,3 +670,142 @@ fn several_files_are_one_import() {
     assert!(ended.out.starts_with("3 inserted, 0 duplicates, 0 refused, in "), "{ended:?}");
     assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""));
 }
+
+#[test]
+fn columns_called_as_fields_are_no_export_if_there_are_others() {
+    let folder = TempDir::new().unwrap();
+    let api = organization();
+    let text = "timestamp,name,external_customer_id,tokens\n2026-01-05,chat,ada,5\n";
+    let path = write(&folder, "usage.csv", text);
+    let ended = import(&api, &path, &[]);
+    ended.fails(2, "the columns are: timestamp, name, external_customer_id, tokens; perhaps:");
+    ended.fails(2, "--timestamp timestamp --customer external_customer_id --name name");
+    let columns =
+        ["--timestamp", "timestamp", "--customer", "external_customer_id", "--name", "name"];
+    assert_eq!(import(&api, &path, &columns).code(0).counts(), [1, 0, 0]);
+    assert_eq!(tokens(&api, "ada"), 5.0);
+    // What an export has, and nothing else, needs no mapping.
+    let text = "timestamp,name,external_customer_id,metadata.tokens\n2026-01-05,chat,bob,7\n";
+    let path = write(&folder, "exported.csv", text);
+    assert_eq!(import(&api, &path, &[]).code(0).counts(), [1, 0, 0]);
+    assert_eq!(tokens(&api, "bob"), 7.0);
+}
+
+#[test]
+fn rows_that_end_with_carriage_returns_all_count() {
+    let folder = TempDir::new().unwrap();
+    let api = organization();
+    let path = write(&folder, "mac.csv", "t,c,tokens\r2026-01-05,ada,1\r2026-01-05,bob,2\r");
+    let arguments = ["--timestamp", "t", "--customer", "c", "--event-name", "used"];
+    assert_eq!(import(&api, &path, &arguments).code(0).counts(), [2, 0, 0]);
+    assert_eq!((tokens(&api, "ada"), tokens(&api, "bob")), (1.0, 2.0));
+}
+
+#[test]
+fn an_input_is_never_written_over() {
+    let folder = TempDir::new().unwrap();
+    let api = organization();
+    let text = "{\"name\":\"a\"}\n";
+    let path = write(&folder, "a.ndjson", text);
+    let other = write(&folder, "a.ndjson.refused.ndjson", text);
+    let name = path.to_str().unwrap();
+    for arguments in [&["--refused", name][..], &["--refused", name, "--dry-run"]] {
+        import(&api, &path, arguments).fails(2, "refused rows would be written over");
+    }
+    import(&api, &path, &[other.to_str().unwrap()]).fails(2, "refused rows would be written over");
+    import(&api, &path, &[name]).fails(2, "is named twice");
+    let missing = folder.path().join("missing.ndjson");
+    import(&api, &path, &[missing.to_str().unwrap()]).fails(1, "missing.ndjson");
+    for path in [path, other] {
+        assert_eq!(std::fs::read_to_string(path).unwrap(), text);
+    }
+}
+
+#[test]
+fn what_is_read_wrongly_is_refused_as_a_whole() {
+    let folder = TempDir::new().unwrap();
+    let api = organization();
+    let path = write(&folder, "list.json", "\n[\n{\"name\":\"a\"},\n{\"name\":\"b\"}\n]\n");
+    import(&api, &path, &[]).fails(2, "it is one list of JSON, and is to be an object a line");
+    let columns = ["--timestamp", "t", "--customer", "c", "--event-name", "e"];
+    import(&api, &path, &columns).fails(2, "it is one list of JSON");
+    // Names in messages do not steer the terminal.
+    let path = write(&folder, "evil.csv", "t,\u{1b}]0;title\u{7},c\n2026-01-05,1,x\n");
+    let ended = import(&api, &path, &[]);
+    ended.fails(2, r"\u{1b}]0;title\u{7}");
+    assert!(!ended.err.contains('\u{1b}'), "{ended:?}");
+    // Days as spreadsheets count them, and dates without dashes.
+    let path = write(&folder, "days.csv", "t,c\n20260105,ada\n46000.5,ada\n2026-01-05,ada\n");
+    let ended = import(&api, &path, &columns).code(3);
+    assert_eq!(ended.counts(), [1, 0, 2]);
+}
+
+#[test]
+fn a_row_of_json_counts_once_whatever_it_looks_like() {
+    let folder = TempDir::new().unwrap();
+    let api = organization();
+    let deep = format!("{}{}", "[".repeat(126), "]".repeat(126));
+    let text = format!(
+        "{}\n{}\n{}\n",
+        r#"{"name":"a","timestamp":"2026-01-05T00:00:00Z","external_customer_id":"ada","external_\u0069d":null}"#,
+        format_args!(
+            r#"{{"name":"a","timestamp":"2026-01-05T00:00:00Z","external_customer_id":"ada","metadata":{{"x":{deep}}}}}"#
+        ),
+        r#"{"name":"a","timestamp":"2026-01-05T00:00:00Z","external_customer_id":"ada"}"#,
+    );
+    let path = write(&folder, "a.ndjson", text);
+    assert_eq!(import(&api, &path, &[]).code(3).counts(), [2, 0, 1]);
+    assert_eq!(import(&api, &path, &[]).code(3).counts(), [0, 2, 1]);
+    // An empty text is as an empty field of CSV.
+    let path = write(&folder, "m.ndjson", r#"{"t":"2026-01-05","c":"bob","tokens":3,"v":""}"#);
+    let columns = ["--timestamp", "t", "--customer", "c", "--event-name", "e"];
+    assert_eq!(import(&api, &path, &columns).code(0).counts(), [1, 0, 0]);
+    let found = api.get("/v1/events/?external_customer_id=bob").items();
+    assert_eq!(found[0]["metadata"], json!({"tokens": 3}));
+}
+
+#[cfg(unix)]
+#[test]
+fn an_import_that_is_stopped_says_so_and_goes_on() {
+    let folder = TempDir::new().unwrap();
+    let api = organization();
+    let mut text = String::from("t,c,tokens\nsoon,ada,1\n");
+    for n in 0..1500 {
+        writeln!(text, "2026-01-05,ada,{n}").unwrap();
+    }
+    let path = write(&folder, "x.csv", &text);
+    let pipe = folder.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let columns = ["--timestamp", "t", "--customer", "c", "--event-name", "e", "--batch", "b"];
+    let refused = folder.path().join("refused.ndjson");
+    let mut command = floe(&api);
+    command.arg(&pipe).args(columns).args(["--format", "csv", "--refused"]).arg(&refused);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // Nothing comes after these rows, and the pipe stays open.
+    let mut writer = std::fs::OpenOptions::new().write(true).open(&pipe).unwrap();
+    writer.write_all(text.as_bytes()).unwrap();
+    while total(&api) == 0 {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    assert!(
+        Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success()
+    );
+    let output = child.wait_with_output().unwrap();
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(130), "{err}");
+    assert!(err.contains("stopped: the same command goes on"), "{err}");
+    // What was refused until then is told, in whole lines.
+    let refused = std::fs::read_to_string(&refused).unwrap();
+    assert!(refused.contains("`soon` is no time") && refused.ends_with("}\n"), "{refused}");
+    assert_eq!(import(&api, &path, &columns).code(3).counts(), [500, 1000, 1]);
+}
+
+#[test]
+fn an_organization_that_is_not_there_is_told_before_rows_are_refused() {
+    let folder = TempDir::new().unwrap();
+    let root = Api { token: Some(ROOT_TOKEN.to_owned()), ..organization() };
+    let path = write(&folder, "a.ndjson", "{\"name\":\"a\"}\n");
+    let id = "00000000-0000-4000-8000-000000000000";
+    import(&root, &path, &["--organization", id]).fails(4, id);
+    assert!(!folder.path().join("a.ndjson.refused.ndjson").exists());
+}

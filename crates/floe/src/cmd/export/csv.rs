@@ -13,7 +13,7 @@ use crate::cmd::import::looks_like_json;
 pub(crate) const METADATA_PREFIX: &str = "metadata.";
 
 /// The columns that every event has, in their order.
-pub(super) const FIELDS: [&str; 7] = [
+pub(crate) const EXPORTED_FIELDS: [&str; 7] = [
     "name",
     "timestamp",
     "external_customer_id",
@@ -28,7 +28,7 @@ pub(super) fn write(spool: Spool, to: &mut impl Write, progress: &Progress) -> a
     let (columns, mut lines) = spool.finish()?;
     progress.say("were read; writing CSV");
     let mut csv = csv::Writer::from_writer(to);
-    for field in FIELDS {
+    for field in EXPORTED_FIELDS {
         csv.write_field(field)?;
     }
     for key in columns.keys() {

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use floe_client::{Client, EventsExport, Filter, Uuid};
 
 use super::output::{Output, Progress, is_broken_pipe};
@@ -86,7 +86,7 @@ impl ExportEvents {
             tokio::select! {
                 written = all => written,
                 // So that no temporary file stays behind.
-                () = progress.stopped() => Err(anyhow!("stopped").into()),
+                stopped = progress.stopped() => Err(stopped.into()),
             }
         });
         match written {

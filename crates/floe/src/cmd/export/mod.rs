@@ -11,7 +11,7 @@ use std::path::Path;
 
 use clap::ValueEnum;
 
-pub(crate) use self::csv::METADATA_PREFIX;
+pub(crate) use self::csv::{EXPORTED_FIELDS, METADATA_PREFIX};
 use self::output::Compression;
 pub(crate) use self::parquet::JSON_COLUMNS;
 use crate::exit;

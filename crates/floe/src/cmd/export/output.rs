@@ -12,7 +12,9 @@ use flate2::write::GzEncoder;
 use indicatif::{ProgressBar, ProgressStyle};
 use tempfile::NamedTempFile;
 
+use crate::exit::{self, Reason};
 use crate::output::bytes_text;
+use crate::signals;
 
 const BUFFER_BYTES: usize = 256 * 1024;
 
@@ -38,7 +40,13 @@ enum Encoder {
 
 enum Target {
     Stdout,
-    File { temporary: NamedTempFile, path: PathBuf, force: bool },
+    /// What is no file.
+    Other,
+    File {
+        temporary: NamedTempFile,
+        path: PathBuf,
+        force: bool,
+    },
 }
 
 /// A writer that counts.
@@ -80,16 +88,28 @@ impl Output {
         let (inner, to) = match path {
             None => (Inner::Stdout(io::stdout()), Target::Stdout),
             Some(path) => {
-                if !force && path.symlink_metadata().is_ok() {
-                    bail!("{} is there already; --force replaces it", path.display());
+                let cannot = || format!("cannot write {}", path.display());
+                match path.metadata() {
+                    Ok(there) if there.is_dir() => bail!("{} is a folder", path.display()),
+                    // A device or a pipe is written into, and stays what it is.
+                    Ok(there) if !there.is_file() => {
+                        let file = File::options().write(true).open(path).with_context(cannot)?;
+                        (Inner::File(file), Target::Other)
+                    }
+                    found => {
+                        if !force && path.symlink_metadata().is_ok() {
+                            bail!("{} is there already; --force replaces it", path.display());
+                        }
+                        // Of a link, what it leads to is replaced.
+                        let path = match found {
+                            Ok(_) => path.canonicalize().with_context(cannot)?,
+                            Err(_) => path.to_owned(),
+                        };
+                        let temporary = temporary_beside(&path).with_context(cannot)?;
+                        let file = temporary.reopen()?;
+                        (Inner::File(file), Target::File { temporary, path, force })
+                    }
                 }
-                if path.is_dir() {
-                    bail!("{} is a folder", path.display());
-                }
-                let temporary = temporary_beside(path)
-                    .with_context(|| format!("cannot write {}", path.display()))?;
-                let file = temporary.reopen()?;
-                (Inner::File(file), Target::File { temporary, path: path.to_owned(), force })
             }
         };
         let writer = BufWriter::with_capacity(BUFFER_BYTES, Counted { inner, bytes: 0 });
@@ -183,7 +203,9 @@ impl Progress {
         // A thread of its own, since tables are written without a pause.
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
-            if runtime.is_ok_and(|runtime| runtime.block_on(tokio::signal::ctrl_c()).is_ok()) {
+            let stopped =
+                runtime.and_then(|runtime| runtime.block_on(async { Ok(signals::stop()?.await) }));
+            if stopped.is_ok() {
                 stop.store(true, Ordering::Relaxed);
             }
         });
@@ -193,15 +215,18 @@ impl Progress {
     /// Fails if it shall be stopped.
     pub(super) fn check(&self) -> anyhow::Result<()> {
         if self.is_stopped.load(Ordering::Relaxed) {
-            bail!("stopped");
+            return Err(exit::error(Reason::Stopped, "stopped: no file was written"));
         }
         Ok(())
     }
 
-    /// Ends once it shall be stopped.
-    pub(super) async fn stopped(&self) {
-        while !self.is_stopped.load(Ordering::Relaxed) {
-            tokio::time::sleep(Duration::from_millis(100)).await;
+    /// Ends once it shall be stopped, with what to say.
+    pub(super) async fn stopped(&self) -> anyhow::Error {
+        loop {
+            match self.check() {
+                Ok(()) => tokio::time::sleep(Duration::from_millis(100)).await,
+                Err(stopped) => return stopped,
+            }
         }
     }
 

@@ -16,7 +16,7 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 
-use super::csv::{FIELDS, METADATA_PREFIX};
+use super::csv::{EXPORTED_FIELDS, METADATA_PREFIX};
 use super::output::Progress;
 use super::spool::{Kind, Line, Spool};
 
@@ -142,8 +142,8 @@ fn metadata_field(key: &str, kind: Kind) -> Field {
 struct Rows {
     name: StringBuilder,
     timestamp: TimestampMicrosecondBuilder,
-    /// In the order of [`FIELDS`], from the third.
-    texts: [StringBuilder; FIELDS.len() - 2],
+    /// In the order of [`EXPORTED_FIELDS`], from the third.
+    texts: [StringBuilder; EXPORTED_FIELDS.len() - 2],
     metadata: Vec<(String, Values)>,
     rows: usize,
     bytes: usize,
@@ -201,7 +201,7 @@ pub(super) fn write(
 ) -> anyhow::Result<()> {
     let (columns, mut lines) = spool.finish()?;
     progress.say("were read; writing Parquet");
-    let [name, timestamp, texts @ ..] = FIELDS;
+    let [name, timestamp, texts @ ..] = EXPORTED_FIELDS;
     let mut fields = vec![text_field(name, false), instant_field(timestamp)];
     fields.extend(texts.iter().map(|name| text_field(name, true)));
     fields.extend(columns.iter().map(|(key, kind)| metadata_field(key, *kind)));

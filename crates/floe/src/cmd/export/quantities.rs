@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::sync::Arc;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use arrow_array::ArrayRef;
 use arrow_array::builder::{Float64Builder, StringBuilder};
 use arrow_schema::{DataType, Field};
@@ -25,7 +25,8 @@ const CALLS_MAX: usize = 8;
 
 /// Write the quantities of a meter, of each customer and interval.
 ///
-/// Listed is who has an event that counts in the time; intervals without usage have 0.
+/// Listed is who has an event that counts in the time; intervals without usage have 0. All
+/// intervals that the time touches are written, and counted whole.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ExportQuantities {
     /// The meter, by its id or its name
@@ -61,7 +62,7 @@ impl ExportQuantities {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let Self { meter, destination, interval, range, connection } = self;
         let interval = interval.parse()?;
-        let (start, end) = range.bounds_by(interval)?;
+        let (start, end) = range.whole_by(interval)?;
         let (format, compression) = destination.kind()?;
         let Destination { output: path, force, .. } = destination;
         let rows = Rows::new(format, Output::create(path.as_deref(), force, compression)?)?;
@@ -77,7 +78,7 @@ impl ExportQuantities {
             };
             tokio::select! {
                 written = all => written,
-                () = progress.stopped() => Err(anyhow!("stopped").into()),
+                stopped = progress.stopped() => Err(stopped.into()),
             }
         });
         match written {

@@ -44,8 +44,9 @@ struct FoundRefused {
 /// there. How many are refused.
 pub(super) fn run(plan: &Plan, json: bool) -> anyhow::Result<u64> {
     let mut found = Found::default();
-    for input in &plan.inputs {
-        let file = plan.refused.as_ref().map(|_| plan.refused_file(input));
+    for (input, file) in plan.inputs.iter().zip(plan.refused_files()) {
+        // Only if it was asked for.
+        let file = plan.refused.as_ref().map(|_| file);
         let mut rows = plan.rows(input, b"", &Arc::new(AtomicU64::new(0)))?;
         let mut ids = Ids::new(input.clone(), plan.batch.clone());
         let mut event = Vec::new();

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
+use jiff::fmt::temporal::DateTimeParser;
 use jiff::tz::TimeZone;
 
 use super::mapping::{shown, write_json_text};
@@ -9,12 +10,15 @@ use crate::exit::Usage;
 
 /// Unix numbers beyond this are neither seconds nor milliseconds of a year that has four digits.
 const UNIX_MILLISECONDS_MAX: f64 = 253_402_300_800_000.0;
+/// Unix numbers closer to zero than this, which is in March 1973, are not of the time of events:
+/// they are dates written without dashes, years, or days as spreadsheets count them.
+const UNIX_SECONDS_MIN: f64 = 100_000_000.0;
 /// Characters of a date.
 const DATE_CHARS: usize = 10;
 
 /// The time zone of times without an offset.
 #[derive(Debug, Clone)]
-pub(super) struct Zone(Option<TimeZone>);
+pub(super) struct Zone(TimeZone);
 
 impl Zone {
     /// A zone by its name, such as `Europe/Berlin`.
@@ -23,21 +27,17 @@ impl Zone {
     ///
     /// [`Usage`]: there is none of that name.
     pub(super) fn new(name: &str) -> anyhow::Result<Self> {
-        if name == "UTC" || name == "Etc/UTC" {
-            return Ok(Self(None));
-        }
         let zone = TimeZone::get(name)
             .map_err(|_| Usage(format!("there is no time zone `{name}`; one is Europe/Berlin")))?;
-        Ok(Self(Some(zone)))
+        Ok(Self(zone))
     }
 
     /// Writes a time of the calendar. One that a change of clocks skips is taken with the offset
     /// before it, and of one that there is twice the later is taken, as everywhere (semantics
     /// section 4).
     pub(super) fn write(&self, time: DateTime, out: &mut Vec<u8>) -> Result<(), String> {
-        let zone = self.0.clone().unwrap_or(TimeZone::UTC);
         let instant =
-            zone.to_ambiguous_timestamp(time).later().map_err(|error| error.to_string())?;
+            self.0.to_ambiguous_timestamp(time).later().map_err(|error| error.to_string())?;
         write_instant(instant, out);
         Ok(())
     }
@@ -56,6 +56,9 @@ pub(super) fn write_text(text: &str, zone: &Zone, out: &mut Vec<u8>) -> Result<(
     let bytes = text.as_bytes();
     if !is_date(bytes) {
         return write_number(text, out);
+    }
+    if text.ends_with(']') {
+        return zoned(text, out);
     }
     let (date, rest) = text.split_at(DATE_CHARS);
     if rest.is_empty() {
@@ -99,19 +102,29 @@ fn is_hours(offset: &str) -> bool {
 }
 
 fn civil(text: &str, date: &str, time: &str, zone: &Zone, out: &mut Vec<u8>) -> Result<(), String> {
-    let whole = format!("{date}{time}");
-    if zone.0.is_none() {
-        write_json_text(&format!("{whole}Z"), out);
-        return Ok(());
-    }
-    let time: DateTime = whole.parse().map_err(|_| no_instant(text))?;
+    let time: DateTime = format!("{date}{time}").parse().map_err(|_| no_instant(text))?;
     zone.write(time, out)
+}
+
+/// A time with its zone in brackets, as RFC 9557 has it.
+fn zoned(text: &str, out: &mut Vec<u8>) -> Result<(), String> {
+    const PARSER: DateTimeParser =
+        DateTimeParser::new().disambiguation(jiff::tz::Disambiguation::Later);
+    let time = PARSER.parse_zoned(text).map_err(|error| format!("{}: {error}", shown(text)))?;
+    write_instant(time.timestamp(), out);
+    Ok(())
 }
 
 fn write_number(text: &str, out: &mut Vec<u8>) -> Result<(), String> {
     let is_number =
         text.strip_prefix('-').unwrap_or(text).bytes().all(|b| b.is_ascii_digit() || b == b'.');
     let value: f64 = text.parse().ok().filter(|_| is_number).ok_or_else(|| no_instant(text))?;
+    if value.abs() < UNIX_SECONDS_MIN {
+        return Err(format!(
+            "{} would be Unix seconds of about 1970: write a date as 2026-01-31",
+            shown(text)
+        ));
+    }
     if value.abs() > UNIX_MILLISECONDS_MAX {
         return Err(format!("{} is neither Unix seconds nor milliseconds", shown(text)));
     }
@@ -146,18 +159,26 @@ mod tests {
             ("2026-01-31 12:00:00.5+00", "2026-01-31T12:00:00.5+00:00"),
             ("2026-01-31 12:00:00 UTC", "2026-01-31T12:00:00Z"),
             ("2026-01-31 12:00:00 -0800", "2026-01-31T12:00:00-0800"),
-            ("2026-01-31", "2026-01-31T00:00:00Z"),
-            ("2026-01-31 12:00", "2026-01-31T12:00Z"),
-            (" 2026-01-31T12:00:00 ", "2026-01-31T12:00:00Z"),
+            ("2026-01-31", "2026-01-31T00:00:00.000000Z"),
+            ("2026-01-31 12:00", "2026-01-31T12:00:00.000000Z"),
+            (" 2026-01-31T12:00:00 ", "2026-01-31T12:00:00.000000Z"),
+            ("2026-07-01T12:00:00[America/New_York]", "2026-07-01T16:00:00.000000Z"),
+            ("2026-07-01 12:00:00-04:00[America/New_York]", "2026-07-01T16:00:00.000000Z"),
+            ("2026-11-01T01:30[America/New_York]", "2026-11-01T06:30:00.000000Z"),
             ("1769860800", "1769860800"),
             ("1769860800.25", "1769860800.25"),
             ("1769860800000", "1769860800000"),
-            ("-1", "-1"),
         ] {
             assert_eq!(read(text, "UTC").unwrap(), expected, "{text}");
         }
         for text in ["", "now", "31.01.2026", "01/31/2026", "2026-1-3", "2026-01-31x", "1e9", "-"] {
             assert!(read(text, "UTC").unwrap_err().contains("is no time"), "{text}");
+        }
+        for text in ["20260301", "2026", "46000.5", "-1"] {
+            assert!(read(text, "UTC").unwrap_err().contains("of about 1970"), "{text}");
+        }
+        for text in ["2026-07-01T12:00:00[Mars/Olympus]", "2026-07-01T12:00+09:00[Europe/Paris]"] {
+            assert!(read(text, "UTC").is_err(), "{text}");
         }
         let error = read("1769860800000000", "UTC").unwrap_err();
         assert!(error.contains("neither Unix seconds nor milliseconds"), "{error}");

@@ -2,7 +2,7 @@
 
 use super::ids::Ids;
 use super::instant::Zone;
-use crate::cmd::export::METADATA_PREFIX;
+use crate::cmd::export::{EXPORTED_FIELDS, METADATA_PREFIX};
 use crate::exit::Usage;
 
 /// Which column is what.
@@ -165,7 +165,7 @@ const PARENT_ID: &[u8] = b",\"parent_id\":";
 const EXTERNAL_MEMBER_ID: &[u8] = b",\"external_member_id\":";
 
 impl Mapping {
-    /// Finds the columns of a table. If nothing says which is what, and they are called as
+    /// Finds the columns of a table. If nothing says which is what, and all are called as
     /// `floe export` calls them, they are what they are called; `is_json` says of which columns
     /// the texts are JSON then.
     ///
@@ -178,6 +178,14 @@ impl Mapping {
         prefix: &[u8],
         is_json: impl Fn(&str) -> bool,
     ) -> anyhow::Result<Self> {
+        for (at, name) in columns.iter().enumerate() {
+            if columns.iter().take(at).any(|other| other == name) {
+                return Err(Usage(format!("two columns are called `{name}`")).into());
+            }
+        }
+        let is_exported = columns.iter().all(|column| {
+            EXPORTED_FIELDS.contains(&column.as_str()) || column.starts_with(METADATA_PREFIX)
+        });
         let place = |name: &str| columns.iter().position(|column| column == name);
         let member = |member, name: &str| Some((member, place(name)?));
         let customers = [
@@ -185,8 +193,8 @@ impl Mapping {
             member(CUSTOMER_ID, "customer_id"),
         ];
         let customers: Vec<_> = customers.into_iter().flatten().collect();
-        let (Some(timestamp), Some(name), false, false) =
-            (place("timestamp"), place("name"), customers.is_empty(), arguments.is_given())
+        let is_given = arguments.is_given() || !is_exported || customers.is_empty();
+        let (Some(timestamp), Some(name), false) = (place("timestamp"), place("name"), is_given)
         else {
             return Self::new(arguments, columns, prefix, Missing::Refuse);
         };
@@ -284,6 +292,19 @@ impl Mapping {
 
     pub(super) fn columns(&self) -> &[String] {
         &self.columns
+    }
+
+    /// The columns that events are made of.
+    pub(super) fn used_columns(&self) -> impl Iterator<Item = usize> {
+        let name = if let Name::Column(column) = self.name { Some(column) } else { None };
+        let members = self.customers.iter().chain(&self.texts).map(|(_, column)| *column);
+        let metadata = self.metadata.iter().map(|column| column.column);
+        [self.timestamp]
+            .into_iter()
+            .chain(name)
+            .chain(self.external_id)
+            .chain(members)
+            .chain(metadata)
     }
 
     /// The columns whose values become metadata, and what they are to be.

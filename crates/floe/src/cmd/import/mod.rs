@@ -22,7 +22,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
-use clap::builder::RangedU64ValueParser;
+use clap::builder::{NonEmptyStringValueParser, RangedU64ValueParser};
+use floe_client::Error;
 use tokio::sync::mpsc::{Sender, channel};
 
 use self::csv::CsvRows;
@@ -36,8 +37,9 @@ use self::rows::{Outcome, Refused, Rows};
 use self::sending::{CHUNKS_WAITING_MAX, Chunk, Sending};
 use self::source::{Format, Input};
 use crate::connection::{Connection, Failure, organization_id};
-use crate::exit::{self, Usage};
+use crate::exit::{self, Reason, Usage};
 use crate::output::{print, print_json};
+use crate::signals;
 
 /// Import events from NDJSON, CSV or Parquet files
 ///
@@ -51,6 +53,8 @@ use crate::output::{print, print_json};
 ///
 /// Rows that are refused, by the mapping or by the server, are written to a file beside the input,
 /// with the number of their line and the reason.
+///
+/// Ctrl-C stops it, and what was sent stays: the same command goes on.
 ///
 /// It ends with 3 if it came to its end and some rows were refused.
 #[derive(Debug, clap::Args)]
@@ -69,13 +73,13 @@ pub(crate) struct Import {
     dry_run: bool,
     /// What this import is called in the external ids of rows that have none: the same each time
     /// that the same rows are sent
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
     batch: Option<String>,
     /// Where refused rows go [default: FILE.refused.ndjson]
     #[arg(long, value_name = "FILE")]
     refused: Option<PathBuf>,
     /// The organization, by id or slug; needed with the root token
-    #[arg(long, value_name = "ORGANIZATION")]
+    #[arg(long, value_name = "SLUG_OR_ID")]
     organization: Option<String>,
     /// Requests at a time
     #[arg(long, value_name = "COUNT", default_value_t = 6,
@@ -133,39 +137,58 @@ impl Import {
         if inputs.iter().filter(|input| **input == Input::Standard).count() > 1 {
             return Err(Usage("standard input can be read once".to_owned()).into());
         }
-        // Before anything is read.
+        // Before anything is read, or sent of the first of many.
         mapping.zone()?;
         let plan = Plan { inputs, format, delimiter, batch, refused, mapping };
+        plan.check_files()?;
         if dry_run {
             return dry_run::run(&plan, json);
         }
         let began = Instant::now();
         let counts = Arc::new(Counts::default());
+        let progress = Progress::new(plan.inputs.iter().map(Input::byte_len).sum())?;
         let retry_time = Duration::from_secs(retry_seconds.into());
-        let refused_files = connection.run(async |client| {
+        let refused_files = plan.refused_files();
+        let sent = connection.run(async |client| {
             let prefix = match organization {
                 None => Vec::new(),
                 Some(name) => {
                     let id = organization_id(client, &name).await?;
+                    // Otherwise each row would be refused for it. Who may not ask is told by the
+                    // first row.
+                    if let Err(Error::NotFound { .. }) = client.organizations().get(id).await {
+                        return Err(Failure::NotThere(format!("there is no organization {id}")));
+                    }
                     format!("\"organization_id\":\"{id}\",").into_bytes()
                 }
             };
+            let stop = signals::stop().context("cannot listen for signals to stop")?;
             let (sender, receiver) = channel(CHUNKS_WAITING_MAX);
             let reading = std::thread::Builder::new().name("reading".to_owned()).spawn({
-                let counts = Arc::clone(&counts);
-                move || plan.read(&prefix, &sender, &counts)
+                let (counts, progress) = (Arc::clone(&counts), progress.clone());
+                let refused_files = refused_files.clone();
+                move || plan.read(&prefix, &refused_files, &sender, &counts, &progress)
             });
             let reading = reading.context("cannot start a thread")?;
-            let sending = Sending::new(client, &counts, retry_time);
-            sending.run(receiver, connections.into()).await?;
+            let sending = Sending::new(client, &counts, &progress, retry_time);
+            tokio::select! {
+                sent = sending.run(receiver, connections.into()) => sent?,
+                // The reader may wait for standard input: it is left to the end of the process.
+                () = stop => {
+                    let text = "stopped: the same command goes on, and counts nothing twice";
+                    return Err(exit::error(Reason::Stopped, text).into());
+                }
+            }
             // It has ended: otherwise there would be more to send.
             let read = reading.join().map_err(|_| anyhow!("the reader of rows panicked"))?;
             Ok::<_, Failure>(read?)
-        })?;
+        });
+        progress.finish();
         let mut paths = Vec::new();
         for file in refused_files {
             paths.extend(file.finish()?);
         }
+        sent?;
         let summary = Summary::new(&counts, began, paths);
         if json {
             print_json(&summary)?
@@ -226,29 +249,51 @@ impl Plan {
         Ok(rows)
     }
 
+    /// Checks that all files are there, and that none of them would be written over.
+    fn check_files(&self) -> anyhow::Result<()> {
+        for (at, input) in self.inputs.iter().enumerate() {
+            input.check()?;
+            if self.inputs.iter().take(at).any(|other| other.is_same_as(input)) {
+                let text = format!("{} is named twice", input.name());
+                return Err(Usage(text).into());
+            }
+        }
+        for input in &self.inputs {
+            let refused = Input::File(self.refused_path(input));
+            if self.inputs.iter().any(|input| input.is_same_as(&refused)) {
+                let text = format!("refused rows would be written over {}", refused.name());
+                return Err(Usage(format!("{text}: choose another file with --refused")).into());
+            }
+        }
+        Ok(())
+    }
+
     /// Where refused rows of an input go.
-    fn refused_file(&self, input: &Input) -> Arc<RefusedFile> {
-        let path = self.refused.clone().unwrap_or_else(|| input.refused_path());
-        Arc::new(RefusedFile::new(path))
+    fn refused_path(&self, input: &Input) -> PathBuf {
+        self.refused.clone().unwrap_or_else(|| input.refused_path())
+    }
+
+    /// The files for the refused rows of each input.
+    fn refused_files(&self) -> Vec<Arc<RefusedFile>> {
+        let file = |input| Arc::new(RefusedFile::new(self.refused_path(input)));
+        self.inputs.iter().map(file).collect()
     }
 
     /// Reads all rows and hands them over, until all are or nobody takes them.
     fn read(
         &self,
         prefix: &[u8],
+        refused_files: &[Arc<RefusedFile>],
         sender: &Sender<Chunk>,
         counts: &Counts,
-    ) -> anyhow::Result<Vec<Arc<RefusedFile>>> {
-        let progress = Progress::new(self.inputs.iter().map(Input::byte_len).sum())?;
-        let mut files = Vec::new();
+        progress: &Progress,
+    ) -> anyhow::Result<()> {
         let mut bytes_before = 0;
-        for input in &self.inputs {
+        for (input, refused_file) in self.inputs.iter().zip(refused_files) {
             let bytes = Arc::new(AtomicU64::new(0));
-            let refused_file = self.refused_file(input);
-            files.push(Arc::clone(&refused_file));
             let mut rows = self.rows(input, prefix, &bytes)?;
             let mut ids = Ids::new(input.clone(), self.batch.clone());
-            let mut chunk = Chunk::new(Arc::clone(&refused_file));
+            let mut chunk = Chunk::new(Arc::clone(refused_file));
             loop {
                 let start = chunk.body.len();
                 let next = rows.next(&mut ids, &mut chunk.body);
@@ -268,20 +313,19 @@ impl Plan {
                     }
                 }
                 if chunk.is_full() {
-                    let full = std::mem::replace(&mut chunk, Chunk::new(refused_file.clone()));
+                    let full = std::mem::replace(&mut chunk, Chunk::new(Arc::clone(refused_file)));
                     if sender.blocking_send(full).is_err() {
                         // Sending failed, and says why.
-                        return Ok(files);
+                        return Ok(());
                     }
                     progress.show(bytes_before + bytes.load(Ordering::Relaxed), counts);
                 }
             }
             if !chunk.rows.is_empty() && sender.blocking_send(chunk).is_err() {
-                return Ok(files);
+                return Ok(());
             }
             bytes_before += bytes.load(Ordering::Relaxed);
         }
-        progress.finish();
-        Ok(files)
+        Ok(())
     }
 }

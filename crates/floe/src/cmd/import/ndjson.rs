@@ -13,6 +13,7 @@ use super::mapping::{
     Kind, Mapping, MappingArguments, Missing, Row, write_json_text, write_typed_text,
 };
 use super::rows::{LINE_BYTES_MAX, Outcome, Refused, Rows};
+use crate::exit::Usage;
 
 /// Bytes that are read at a time.
 const READ_BYTES: usize = 256 * 1024;
@@ -29,6 +30,8 @@ struct Lines<R> {
     end: usize,
     /// Lines so far.
     number: u64,
+    /// Whether nothing but empty lines was there so far.
+    is_first: bool,
     has_ended: bool,
 }
 
@@ -42,7 +45,15 @@ struct Line {
 
 impl<R: Read> Lines<R> {
     fn new(reader: R) -> Self {
-        Self { reader, buffer: vec![0; READ_BYTES], start: 0, end: 0, number: 0, has_ended: false }
+        Self {
+            reader,
+            buffer: vec![0; READ_BYTES],
+            start: 0,
+            end: 0,
+            number: 0,
+            is_first: true,
+            has_ended: false,
+        }
     }
 
     fn text(&self, line: Line) -> &[u8] {
@@ -142,9 +153,17 @@ impl<R: Read> Lines<R> {
                 let text = self.buffer.get(start).unwrap_or_default();
                 return Ok(Some(Err(Refused { reason, row: quoted(text) })));
             }
-            if !self.text(line).iter().all(u8::is_ascii_whitespace) {
-                return Ok(Some(Ok(line)));
+            let text = self.text(line).trim_ascii_start();
+            if text.is_empty() {
+                continue;
             }
+            let is_list = text.starts_with(b"[");
+            if std::mem::replace(&mut self.is_first, false) && is_list {
+                let text = "it is one list of JSON, and is to be an object a line: `jq -c '.[]'` \
+                            makes that of it";
+                return Err(Usage(text.to_owned()).into());
+            }
+            return Ok(Some(Ok(line)));
         }
     }
 }
@@ -272,8 +291,23 @@ impl Scan {
                 found = if is_null { ExternalId::Null } else { ExternalId::There };
             }
         }
+        if memchr::memchr(b'\\', start).is_some() {
+            // The key may be spelled with escapes, which only a parser sees.
+            return parsed_external_id(start).unwrap_or(found);
+        }
         found
     }
+}
+
+/// What a line says of its external id, read as a whole; `None` if it is no object.
+fn parsed_external_id(line: &[u8]) -> Option<ExternalId> {
+    let json = json::parse(line).ok()?;
+    let value = json.as_object()?.iter().rev().find(|(name, _)| name == "external_id");
+    Some(match value {
+        None => ExternalId::Absent,
+        Some((_, value)) if value.is_null() => ExternalId::Null,
+        Some(_) => ExternalId::There,
+    })
 }
 
 /// A walk over JSON text that knows how deep it is.
@@ -425,6 +459,8 @@ impl Row for JsonRow<'_> {
             (Json::Array(_) | Json::Object(_) | Json::TooDeep, _) => {
                 return Err("metadata cannot hold a list or an object".to_owned());
             }
+            // As an empty field of CSV.
+            (Json::Str(text), _) if text.is_empty() => return Ok(false),
             (Json::Str(text), Kind::Auto | Kind::Text) => write_json_text(text, out),
             (Json::Str(text), _) => write_typed_text(text, kind, out)?,
             (_, Kind::Auto) => write_json(json, out)?,
@@ -495,6 +531,9 @@ mod tests {
             (r#"{"name":"\\","external_id":"x"}"#, There),
             (r#"{"external_id":"x","external_id":null}"#, Null),
             (r#"{"external_id":null,"external_id":"x"}"#, There),
+            (r#"{"name":"a\n","external_\u0069d":null}"#, Null),
+            (r#"{"external_\u0069d":"x","metadata":{"\u0061":1}}"#, There),
+            (r#"{"external_id":"x","external_\u0069d":null}"#, Null),
             ("[]", NoObject),
             ("{", NoObject),
             ("", NoObject),

@@ -16,12 +16,14 @@ use arrow_array::types::{
     UInt32Type, UInt64Type,
 };
 use arrow_array::{Array as _, ArrayRef, RecordBatch};
-use arrow_schema::{DataType, Field, TimeUnit};
+use arrow_schema::{DataType, Field, FieldRef, Fields, Schema, TimeUnit};
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
+use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
-    ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
+    ParquetRecordBatchReaderBuilder,
 };
 use parquet::file::metadata::ParquetMetaData;
 
@@ -40,6 +42,8 @@ pub(super) struct ParquetRows {
     reader: ParquetRecordBatchReader,
     mapping: Mapping,
     types: Vec<DataType>,
+    /// Where each column of the file stands among those that are read.
+    places: Vec<Option<usize>>,
     batch: Option<RecordBatch>,
     /// The next row of the batch.
     next: usize,
@@ -67,10 +71,18 @@ impl ParquetRows {
         let bytes = file.metadata()?.len();
         // Types of the file alone, none of those that Arrow makes of them: so there are fewer.
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-        let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options)
+        let metadata = ArrowReaderMetadata::load(&file, options.clone())
             .context("it is no Parquet file, or damaged")?;
-        let rows = builder.metadata().file_metadata().num_rows();
-        let fields = builder.schema().fields().clone();
+        let rows = metadata.metadata().file_metadata().num_rows();
+        // Texts as views of the pages they stand in: a text that many rows share takes its room
+        // once, however long it is.
+        let fields: Fields = metadata.schema().fields().iter().map(with_views).collect();
+        let schema = Arc::new(Schema::new(fields.clone()));
+        let metadata = ArrowReaderMetadata::try_new(
+            Arc::clone(metadata.metadata()),
+            options.with_schema(schema),
+        )?;
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata);
         let columns = fields.iter().map(|field| field.name().clone()).collect();
         let json: Vec<String> = json_columns(builder.metadata());
         let is_json = |column: &str| json.iter().any(|name| name == column);
@@ -79,11 +91,18 @@ impl ParquetRows {
             let field = fields.get(column).ok_or_else(|| anyhow!("a column is missing"))?;
             check_metadata_type(field)?;
         }
-        let reader = builder.with_batch_size(BATCH_ROWS).build()?;
+        // Of a row that is refused, only the columns that it was read from are shown.
+        let mut used: Vec<usize> = mapping.used_columns().collect();
+        used.sort_unstable();
+        used.dedup();
+        let places = (0..fields.len()).map(|column| used.binary_search(&column).ok()).collect();
+        let projection = ProjectionMask::roots(builder.parquet_schema(), used);
+        let reader = builder.with_projection(projection).with_batch_size(BATCH_ROWS).build()?;
         Ok(Self {
             reader,
             mapping,
             types: fields.iter().map(|field| field.data_type().clone()).collect(),
+            places,
             batch: None,
             next: 0,
             number: 0,
@@ -127,7 +146,7 @@ impl Rows for ParquetRows {
             self.next = 0;
         }
         let columns = self.batch.as_ref().map_or(&[][..], RecordBatch::columns);
-        let row = ParquetRow { columns, types: &self.types, row: self.next };
+        let row = ParquetRow { columns, places: &self.places, types: &self.types, row: self.next };
         self.next += 1;
         self.number += 1;
         let outcome = match self.mapping.write(&row, self.number, ids, out)? {
@@ -135,6 +154,14 @@ impl Rows for ParquetRows {
             Err(reason) => Outcome::Refused(Refused { reason, row: self.show(&row) }),
         };
         Ok(Some((self.number, outcome)))
+    }
+}
+
+/// A column, of views if it is of texts.
+fn with_views(field: &FieldRef) -> FieldRef {
+    match field.data_type() {
+        DataType::Utf8 => Arc::new(field.as_ref().clone().with_data_type(DataType::Utf8View)),
+        _ => Arc::clone(field),
     }
 }
 
@@ -151,7 +178,7 @@ fn check_metadata_type(field: &Field) -> anyhow::Result<()> {
     let data_type = field.data_type();
     let can = data_type.is_primitive()
         && !matches!(data_type, DataType::Duration(_) | DataType::Interval(_))
-        || matches!(data_type, DataType::Utf8 | DataType::Boolean | DataType::Null);
+        || matches!(data_type, DataType::Utf8View | DataType::Boolean | DataType::Null);
     if can {
         return Ok(());
     }
@@ -165,6 +192,7 @@ fn check_metadata_type(field: &Field) -> anyhow::Result<()> {
 
 struct ParquetRow<'a> {
     columns: &'a [ArrayRef],
+    places: &'a [Option<usize>],
     types: &'a [DataType],
     row: usize,
 }
@@ -189,8 +217,8 @@ enum Value<'a> {
 impl ParquetRow<'_> {
     /// A value that is not null.
     fn get(&self, column: usize) -> Result<Option<Value<'_>>, String> {
-        let (Some(array), Some(data_type)) = (self.columns.get(column), self.types.get(column))
-        else {
+        let array = self.places.get(column).copied().flatten().and_then(|at| self.columns.get(at));
+        let (Some(array), Some(data_type)) = (array, self.types.get(column)) else {
             return Ok(None);
         };
         let row = self.row;
@@ -211,7 +239,7 @@ impl ParquetRow<'_> {
         };
         let value = match data_type {
             DataType::Null => return Ok(None),
-            DataType::Utf8 => match array.as_string::<i32>().value(row) {
+            DataType::Utf8View => match array.as_string_view().value(row) {
                 "" => return Ok(None),
                 text => Value::Text(text),
             },

@@ -12,6 +12,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::output::visible;
+
 /// A row that was refused, as it stands in a file of them.
 #[derive(Debug, Serialize)]
 pub(super) struct RefusedRow<'a> {
@@ -97,7 +99,7 @@ impl Counts {
 }
 
 /// A bar on standard error, if that is a terminal.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Progress {
     bar: ProgressBar,
     began: Instant,
@@ -126,6 +128,11 @@ impl Progress {
         self.bar.set_position(bytes);
         let rate = per_second(rows, self.began.elapsed().as_secs_f64());
         self.bar.set_message(format!("{} rows, {}/s", thousands(rows), thousands(rate)));
+    }
+
+    /// Says something above the bar.
+    pub(super) fn say(&self, text: &str) {
+        self.bar.suspend(|| eprintln!("{}", visible(text)));
     }
 
     pub(super) fn finish(&self) {

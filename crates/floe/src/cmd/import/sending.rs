@@ -13,7 +13,7 @@ use futures_util::future::try_join_all;
 use tokio::sync::Mutex;
 use tokio::sync::mpsc::Receiver;
 
-use super::report::{Counts, RefusedFile, RefusedRow, raw};
+use super::report::{Counts, Progress, RefusedFile, RefusedRow, raw};
 use crate::connection::Failure;
 
 /// Lines of a request: as many as the server stores at a time.
@@ -54,19 +54,29 @@ impl Chunk {
 pub(super) struct Sending<'a> {
     client: Client,
     counts: &'a Counts,
+    progress: &'a Progress,
     /// For how long a request is tried again.
     retry_time: Duration,
     /// Whether the server has ever answered: if it never did, it is not there.
     has_answered: AtomicBool,
+    /// Whether it was said that requests fail.
+    is_waiting: AtomicBool,
 }
 
 impl<'a> Sending<'a> {
-    pub(super) fn new(client: &Client, counts: &'a Counts, retry_time: Duration) -> Self {
+    pub(super) fn new(
+        client: &Client,
+        counts: &'a Counts,
+        progress: &'a Progress,
+        retry_time: Duration,
+    ) -> Self {
         Self {
             client: client.clone().with_timeout(REQUEST_TIME_MAX),
             counts,
+            progress,
             retry_time,
             has_answered: AtomicBool::new(false),
+            is_waiting: AtomicBool::new(false),
         }
     }
 
@@ -135,6 +145,9 @@ impl<'a> Sending<'a> {
             let error = match self.client.events().bulk(BulkBody::from(body.clone())).await {
                 Ok(answer) => {
                     self.has_answered.store(true, Ordering::Relaxed);
+                    if self.is_waiting.swap(false, Ordering::Relaxed) {
+                        self.progress.say("the server answers again");
+                    }
                     return Ok(answer);
                 }
                 Err(error) => error,
@@ -146,6 +159,11 @@ impl<'a> Sending<'a> {
             };
             if !may_pass || since.elapsed() > self.retry_time {
                 return Err(error.into());
+            }
+            // Once for all connections, which fail together.
+            if !self.is_waiting.swap(true, Ordering::Relaxed) {
+                let seconds = self.retry_time.as_secs();
+                self.progress.say(&format!("{error}; trying again for {seconds} s"));
             }
             tokio::time::sleep(pause.mul_f64(0.5 + random())).await;
             pause = (2 * pause).min(PAUSE_MAX);

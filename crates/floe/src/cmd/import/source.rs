@@ -31,6 +31,34 @@ impl Input {
         if text == Path::new("-") { Self::Standard } else { Self::File(text.to_owned()) }
     }
 
+    /// Checks that it can be opened.
+    ///
+    /// # Errors
+    ///
+    /// It cannot.
+    pub(super) fn check(&self) -> anyhow::Result<()> {
+        let Self::File(path) = self else { return Ok(()) };
+        let metadata = path.metadata().with_context(|| format!("cannot open {}", self.name()))?;
+        if metadata.is_dir() {
+            bail!("{} is a folder", self.name());
+        }
+        // What is no file is opened once: a pipe ends for who writes when it is closed.
+        if metadata.is_file() {
+            File::open(path).with_context(|| format!("cannot open {}", self.name()))?;
+        }
+        Ok(())
+    }
+
+    /// Whether it is the same file, whatever it is called.
+    pub(super) fn is_same_as(&self, other: &Self) -> bool {
+        let (Self::File(one), Self::File(other)) = (self, other) else { return false };
+        match (one.canonicalize(), other.canonicalize()) {
+            (Ok(one), Ok(other)) => one == other,
+            // What is not there is the same as nothing.
+            _ => false,
+        }
+    }
+
     /// What people call it.
     pub(super) fn name(&self) -> String {
         match self {
@@ -92,12 +120,7 @@ impl Input {
         let inner: Box<dyn Read + Send> = match self {
             Self::Standard => Box::new(io::stdin()),
             Self::File(path) => {
-                let file =
-                    File::open(path).with_context(|| format!("cannot open {}", self.name()))?;
-                if path.is_dir() {
-                    bail!("{} is a folder", self.name());
-                }
-                Box::new(file)
+                Box::new(File::open(path).with_context(|| format!("cannot open {}", self.name()))?)
             }
         };
         let mut counted = Counted { inner, progress: Arc::clone(progress) };
@@ -180,7 +203,7 @@ impl Format {
     /// The format of an input by the end of its name, without that of its compression.
     pub(super) fn of(input: &Input) -> Option<Self> {
         let Input::File(path) = input else { return Some(Self::Ndjson) };
-        let name = path.file_name()?.to_str()?.to_ascii_lowercase();
+        let name = path.file_name()?.to_string_lossy().to_ascii_lowercase();
         let name = [".gz", ".gzip", ".zst", ".zstd"]
             .into_iter()
             .find_map(|end| name.strip_suffix(end))
