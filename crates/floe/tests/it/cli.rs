@@ -306,7 +306,7 @@ fn errors_say_what_to_do() {
     ended.fails(5, "; start it with `floe serve`, or say where it is with --url or FLOE_URL");
     end(&mut floe(&list)).fails(1, "no token: give one with --token or FLOE_TOKEN");
     end(floe(&list).args(["--url", "localhost", "--token", "t"]))
-        .fails(1, "no address of a server");
+        .fails(2, "no address of a server");
     let create = ["tokens", "create", "--comment", "x"];
     root(&create).fails(1, "the root token is of no organization: name one with --organization");
     let nobody = [&create[..], &["--organization", "no-such-slug"]].concat();
@@ -323,11 +323,16 @@ fn errors_say_what_to_do() {
 #[test]
 fn the_root_token_of_the_environment_stands_in_for_a_token() {
     let url = format!("http://{}", harness::server().address);
-    let mut command = floe(&["organizations", "list", "--url", &url]);
+    let mut command = floe(&["customers", "list", "--url", &url]);
     end(command.env("FLOE_ROOT_TOKEN", ROOT_TOKEN)).ok();
     // A token that is given comes first, by the flag before the environment.
     end(command.env("FLOE_TOKEN", "nobody-has-this-one")).fails(1, "does not know this token");
     end(command.args(["--token", ROOT_TOKEN])).ok();
+    // But not for what the root token is for.
+    let mut command = floe(&["organizations", "list", "--url", &url]);
+    command.env("FLOE_TOKEN", "nobody-has-this-one");
+    end(command.env("FLOE_ROOT_TOKEN", ROOT_TOKEN)).ok();
+    end(command.args(["--token", "nobody-has-this-one"])).fails(1, "does not know this token");
 }
 
 #[test]

@@ -514,7 +514,7 @@ soon,ada,chat,2
     ];
     assert_eq!(shown, expected);
     assert_eq!(rows[0]["row"], json!({"when": "soon", "who": "ada", "what": "chat", "n": "2"}));
-    assert_eq!(rows[3]["event"]["timestamp"], "2999-01-01T00:00:00Z");
+    assert_eq!(rows[3]["event"]["timestamp"], "2999-01-01T00:00:00.000000Z");
     assert!(rows[3].get("row").is_none());
     // A dry run finds the same, and sends nothing.
     let other = organization();
