@@ -127,11 +127,12 @@ impl Client {
     /// A client of the server that the environment names: its address in `FLOE_URL`, or
     /// [`DEFAULT_URL`], and a token in `FLOE_TOKEN`. A variable that is empty counts as not set.
     ///
-    /// ```no_run
-    /// # fn main() -> Result<(), floe_client::Error> {
+    /// ```
+    /// # floe_client_doc::run_with_environment(async || {
     /// let client = floe_client::Client::from_env()?;
+    /// # client.event_types().list(&floe_client::EventTypesList::new()).await?;
     /// # Ok(())
-    /// # }
+    /// # });
     /// ```
     ///
     /// # Errors

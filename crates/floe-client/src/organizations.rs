@@ -133,14 +133,14 @@ pub struct Organizations<'c>(pub(crate) &'c Client);
 impl Organizations<'_> {
     /// Makes an organization. Only the root token may.
     ///
-    /// ```no_run
-    /// # async fn example(client: floe_client::Client) -> floe_client::Result<()> {
+    /// ```
+    /// # floe_client_doc::run_as_root(async |client| {
     /// use floe_client::OrganizationCreate;
     ///
     /// let acme = client.organizations().create(&OrganizationCreate::new("Acme", "acme")).await?;
-    /// println!("{}", acme.id);
+    /// assert_eq!(acme.slug, "acme");
     /// # Ok(())
-    /// # }
+    /// # });
     /// ```
     ///
     /// # Errors

@@ -1,0 +1,120 @@
+//! Servers for the examples in the documentation of `floe-client`: each example has one of its own,
+//! in its own process, on an empty data folder.
+//!
+//! The examples call this in lines that readers do not see. Whatever goes wrong panics, as it must
+//! in a test.
+
+mod sample;
+
+use std::error::Error;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::Command;
+
+use floe_client::Client;
+use floe_server::{ConfigFile, Server};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+pub use sample::{ada, customer_meter, events, meter};
+
+/// What an example comes to.
+pub type Outcome<T = ()> = Result<T, Box<dyn Error>>;
+
+const ROOT_TOKEN: &str = "floe_root_of_the_examples_and_of_nobody_else";
+/// Set in the process that [`run_with_environment`] starts.
+const IS_STARTED: &str = "FLOE_CLIENT_DOC_IS_STARTED";
+
+/// Runs an example with a client that has the token of an organization.
+///
+/// # Panics
+///
+/// If the example fails, or the server does not start.
+pub fn run(example: impl AsyncFnOnce(Client) -> Outcome) {
+    succeed(with_server(async |server| example(Client::new(&server.url, &server.token)?).await));
+}
+
+/// Runs an example with a client that has the root token.
+///
+/// # Panics
+///
+/// If the example fails, or the server does not start.
+pub fn run_as_root(example: impl AsyncFnOnce(Client) -> Outcome) {
+    succeed(with_server(async |server| example(Client::new(&server.url, ROOT_TOKEN)?).await));
+}
+
+/// Runs an example whose environment names a server and the token of an organization.
+///
+/// The environment of a process cannot safely be changed once it has threads, so the example's own
+/// is started a second time, and runs the example in the second one.
+///
+/// # Panics
+///
+/// If the example fails, or the server does not start.
+pub fn run_with_environment(example: impl AsyncFnOnce() -> Outcome) {
+    if std::env::var_os(IS_STARTED).is_some() {
+        return succeed(Runtime::new().map_err(Into::into).and_then(|of| of.block_on(example())));
+    }
+    succeed(with_server(async |server| {
+        let mut command = Command::new(std::env::current_exe()?);
+        command
+            .args(std::env::args_os().skip(1))
+            .env("FLOE_URL", &server.url)
+            .env("FLOE_TOKEN", &server.token)
+            .env(IS_STARTED, "1");
+        let status = tokio::task::block_in_place(|| command.status())?;
+        if status.success() { Ok(()) } else { Err(format!("the example ended: {status}").into()) }
+    }));
+}
+
+fn succeed(outcome: Outcome) {
+    if let Err(error) = outcome {
+        panic!("{error}: {error:?}");
+    }
+}
+
+/// A server that runs.
+struct Running {
+    url: String,
+    /// Of an organization; it may do everything there.
+    token: String,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+    folder: TempDir,
+}
+
+impl Running {
+    async fn start() -> Outcome<Self> {
+        let folder = tempfile::tempdir()?;
+        let settings = ConfigFile {
+            data: Some(folder.path().join("data")),
+            listen: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
+            root_token: Some(ROOT_TOKEN.to_owned()),
+            ..ConfigFile::default()
+        };
+        let server = Server::start(&settings.into_config()?).await?;
+        let token = server.made.as_ref().and_then(|made| made.token.clone());
+        let token = token.ok_or("the first start makes a token")?;
+        let url = format!("http://{}", server.address()?);
+        let (stop, stopped) = oneshot::channel();
+        let task = tokio::spawn(server.run(async { stopped.await.unwrap_or_default() }));
+        Ok(Self { url, token, stop, task, folder })
+    }
+
+    async fn stop(self) -> Outcome {
+        let Self { stop, task, folder, .. } = self;
+        // If it has ended already, the task says how.
+        let _ = stop.send(());
+        task.await?;
+        Ok(folder.close()?)
+    }
+}
+
+fn with_server(example: impl AsyncFnOnce(&Running) -> Outcome) -> Outcome {
+    Runtime::new()?.block_on(async {
+        let server = Running::start().await?;
+        example(&server).await?;
+        server.stop().await
+    })
+}
