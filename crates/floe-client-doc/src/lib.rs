@@ -10,7 +10,7 @@ use std::error::Error;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::Command;
 
-use floe_client::Client;
+use floe_client::{Client, Meter, Timestamp};
 use floe_server::{ConfigFile, Server};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -42,6 +42,22 @@ pub fn run(example: impl AsyncFnOnce(Client) -> Outcome) {
 /// If the example fails, or the server does not start.
 pub fn run_as_root(example: impl AsyncFnOnce(Client) -> Outcome) {
     succeed(with_server(async |server| example(Client::new(&server.url, ROOT_TOKEN)?).await));
+}
+
+/// Runs an example with a client that has the token of an organization, where there is a
+/// [`customer_meter`]; with its meter, and with the start and the end of March 2026.
+///
+/// # Panics
+///
+/// If the example fails, or the server does not start.
+pub fn run_with_sample(
+    example: impl AsyncFnOnce(Client, Meter, (Timestamp, Timestamp)) -> Outcome,
+) {
+    run(async |client| {
+        let meter = customer_meter(&client).await?.meter;
+        let march = ("2026-03-01T00:00:00Z".parse()?, "2026-03-31T23:59:59Z".parse()?);
+        example(client, meter, march).await
+    });
 }
 
 /// Runs an example whose environment names a server and the token of an organization.

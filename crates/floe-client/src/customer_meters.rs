@@ -102,10 +102,18 @@ impl CustomerMetersList {
         self
     }
 
-    organization_setter!();
-    customer_setters!();
-    sorting_setters!(CustomerMeterSort);
-    paging_setters!();
+    organization_setter!(CustomerMetersList, "customer_meters().list(&list)");
+    customer_setters!(
+        CustomerMetersList,
+        "assert_eq!(client.customer_meters().list(&list).await?.items.len(), 1);"
+    );
+    sorting_setters!(
+        CustomerMeterSort::ConsumedUnits,
+        "consumed_units",
+        CustomerMetersList,
+        "customer_meters().list(&list)"
+    );
+    paging_setters!(CustomerMetersList, "customer_meters().list(&list)");
 }
 
 /// Units to be credited.

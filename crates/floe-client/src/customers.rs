@@ -1,15 +1,17 @@
 //! Customers: those to whom events happen.
 
 mod answers;
-mod requests;
+mod create;
+mod list;
+mod update;
 
 use reqwest::Method;
 use uuid::Uuid;
 
 pub use self::answers::{Customer, CustomerKind, CustomerState, CustomerStateMeter};
-pub use self::requests::{
-    CustomerCreate, CustomerDelete, CustomerOwner, CustomerSort, CustomerUpdate, CustomersList,
-};
+pub use self::create::{CustomerCreate, CustomerOwner};
+pub use self::list::{CustomerDelete, CustomerSort, CustomersList};
+pub use self::update::CustomerUpdate;
 use crate::client::{Client, Repeat};
 use crate::error::{Error, LocPart, Result, Violation};
 use crate::page::Page;

@@ -72,7 +72,7 @@ impl EventsStream {
         self
     }
 
-    customer_setters!();
+    customer_setters!(EventsStream, "let stream = client.events().stream(list).await?;");
 }
 
 impl Events<'_> {

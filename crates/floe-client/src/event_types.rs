@@ -165,10 +165,18 @@ impl EventTypesList {
         self
     }
 
-    organization_setter!();
-    customer_setters!();
-    sorting_setters!(EventTypeSort);
-    paging_setters!();
+    organization_setter!(EventTypesList, "event_types().list(&list)");
+    customer_setters!(
+        EventTypesList,
+        "assert_eq!(client.event_types().list(&list).await?.items.len(), 1);"
+    );
+    sorting_setters!(
+        EventTypeSort::Occurrences,
+        "occurrences",
+        EventTypesList,
+        "event_types().list(&list)"
+    );
+    paging_setters!(EventTypesList, "event_types().list(&list)");
 }
 
 /// The event types of a server; see [`Client::event_types`].

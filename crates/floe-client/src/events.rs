@@ -208,11 +208,15 @@ impl EventsList {
         self
     }
 
-    organization_setter!();
-    customer_setters!();
-    metadata_setter!();
-    sorting_setters!(EventSort);
-    paging_setters!();
+    organization_setter!(EventsList, "events().list(&list)");
+    customer_setters!(EventsList, "assert_eq!(client.events().list(&list).await?.items.len(), 1);");
+    metadata_setter!(
+        EventsList,
+        r#""model", "small""#,
+        "assert_eq!(client.events().list(&list).await?.items.len(), 1);"
+    );
+    sorting_setters!(EventSort::Timestamp, "timestamp", EventsList, "events().list(&list)");
+    paging_setters!(EventsList, "events().list(&list)");
 }
 
 /// A name that events have.
@@ -267,10 +271,18 @@ impl EventNamesList {
         self
     }
 
-    organization_setter!();
-    customer_setters!();
-    sorting_setters!(EventNameSort);
-    paging_setters!();
+    organization_setter!(EventNamesList, "events().names(&list)");
+    customer_setters!(
+        EventNamesList,
+        "assert_eq!(client.events().names(&list).await?.items.len(), 1);"
+    );
+    sorting_setters!(
+        EventNameSort::Occurrences,
+        "occurrences",
+        EventNamesList,
+        "events().names(&list)"
+    );
+    paging_setters!(EventNamesList, "events().names(&list)");
 }
 
 /// The events of a server; see [`Client::events`].

@@ -82,8 +82,15 @@ impl EventsExport {
         self
     }
 
-    customer_setters!();
-    metadata_setter!();
+    customer_setters!(
+        EventsExport,
+        "let mut export = client.events().export(&list).await?;\nassert!(export.next().await?.is_some());"
+    );
+    metadata_setter!(
+        EventsExport,
+        r#""model", "small""#,
+        "let mut export = client.events().export(&list).await?;\nassert!(export.next().await?.is_some());"
+    );
 }
 
 impl Events<'_> {

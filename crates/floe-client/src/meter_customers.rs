@@ -82,9 +82,27 @@ impl MeterCustomers {
         self
     }
 
-    metadata_setter!();
-    sorting_setters!(MeterCustomerSort);
-    paging_setters!();
+    metadata_setter!(
+        MeterCustomers,
+        r#""model", "small""#,
+        "assert_eq!(client.meters().customers(meter.id, &list).await?.items.len(), 1);",
+        "",
+        "::new(start, end)"
+    );
+    sorting_setters!(
+        MeterCustomerSort::Quantity,
+        "quantity",
+        MeterCustomers,
+        "meters().customers(meter.id, &list)",
+        "::new(start, end)",
+        "run_with_sample(async |client, meter, (start, end)|"
+    );
+    paging_setters!(
+        MeterCustomers,
+        "meters().customers(meter.id, &list)",
+        "::new(start, end)",
+        "run_with_sample(async |client, meter, (start, end)|"
+    );
 }
 
 /// How much a meter counted of one customer.

@@ -94,8 +94,20 @@ impl OrganizationsList {
         self
     }
 
-    sorting_setters!(OrganizationSort);
-    paging_setters!();
+    sorting_setters!(
+        OrganizationSort::Name,
+        "name",
+        OrganizationsList,
+        "organizations().list(&list)",
+        "::new()",
+        "run_as_root(async |client|"
+    );
+    paging_setters!(
+        OrganizationsList,
+        "organizations().list(&list)",
+        "::new()",
+        "run_as_root(async |client|"
+    );
 }
 
 /// What is to change about an organization. What is not named stays.

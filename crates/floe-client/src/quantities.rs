@@ -78,8 +78,19 @@ impl Quantities {
         self
     }
 
-    customer_setters!();
-    metadata_setter!();
+    customer_setters!(
+        Quantities,
+        "assert_eq!(client.meters().quantities(meter.id, &list).await?.total, 120.0);",
+        "Interval, ",
+        "::new(start, end, Interval::Day)"
+    );
+    metadata_setter!(
+        Quantities,
+        r#""model", "small""#,
+        "assert_eq!(client.meters().quantities(meter.id, &list).await?.total, 120.0);",
+        "Interval, ",
+        "::new(start, end, Interval::Day)"
+    );
 }
 
 /// How much a meter counted.

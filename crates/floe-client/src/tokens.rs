@@ -145,9 +145,9 @@ impl TokensList {
         Self::default()
     }
 
-    organization_setter!();
-    sorting_setters!(TokenSort);
-    paging_setters!();
+    organization_setter!(TokensList, "tokens().list(&list)");
+    sorting_setters!(TokenSort::Comment, "comment", TokensList, "tokens().list(&list)");
+    paging_setters!(TokensList, "tokens().list(&list)");
 }
 
 /// What is to change about a token. What is not named stays.

@@ -248,10 +248,14 @@ impl MetersList {
         self
     }
 
-    organization_setter!();
-    metadata_setter!();
-    sorting_setters!(MeterSort);
-    paging_setters!();
+    organization_setter!(MetersList, "meters().list(&list)");
+    metadata_setter!(
+        MetersList,
+        r#""plan", "pro""#,
+        "assert_eq!(client.meters().list(&list).await?.items.len(), 1);"
+    );
+    sorting_setters!(MeterSort::Name, "name", MetersList, "meters().list(&list)");
+    paging_setters!(MetersList, "meters().list(&list)");
 }
 
 #[cfg(test)]
