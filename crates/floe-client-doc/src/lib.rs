@@ -17,6 +17,8 @@ use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+pub use {flate2, futures_util, zstd};
+
 pub use sample::{ada, customer_meter, events, meter};
 
 /// What an example comes to.

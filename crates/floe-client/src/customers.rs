@@ -23,9 +23,14 @@ const PATH: [&str; 3] = ["v1", "customers", ""];
 /// The customers of a server; see [`Client::customers`].
 ///
 /// ```
-/// # fn example(client: &floe_client::Client) {
-/// let customers: floe_client::Customers<'_> = client.customers();
-/// # }
+/// # floe_client_doc::run(async |client| {
+/// # let ada = floe_client_doc::ada(&client).await?;
+/// use floe_client::Customers;
+///
+/// let customers: Customers<'_> = client.customers();
+/// assert_eq!(customers.get(ada.id).await?, ada);
+/// # Ok(())
+/// # });
 /// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Customers<'c>(pub(crate) &'c Client);
@@ -36,14 +41,18 @@ impl Customers<'_> {
     /// With an external id, the call is made again if its answer was lost. If the customer is there
     /// by then, with the same external id and e-mail address, it is the answer.
     ///
-    /// ```no_run
-    /// # async fn example(client: floe_client::Client) -> floe_client::Result<()> {
+    /// ```
+    /// # floe_client_doc::run(async |client| {
     /// use floe_client::CustomerCreate;
     ///
     /// let ada = CustomerCreate::new("ada@example.com").external_id("user-1");
-    /// println!("{}", client.customers().create(&ada).await?.id);
+    /// let made = client.customers().create(&ada).await?;
+    /// assert_eq!(made.external_id.as_deref(), Some("user-1"));
+    ///
+    /// let error = client.customers().create(&ada).await.expect_err("there is one already");
+    /// assert_eq!(error.violations().len(), 2);
     /// # Ok(())
-    /// # }
+    /// # });
     /// ```
     ///
     /// # Errors
@@ -70,14 +79,13 @@ impl Customers<'_> {
 
     /// Shows a customer. It takes the scope `customers:read` or `customers:write`.
     ///
-    /// ```no_run
-    /// # async fn example(
-    /// #     client: floe_client::Client,
-    /// #     id: floe_client::Uuid,
-    /// # ) -> floe_client::Result<()> {
-    /// println!("{:?}", client.customers().get(id).await?.email);
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// # let ada = floe_client_doc::ada(&client).await?;
+    /// let found = client.customers().get(ada.id).await?;
+    /// assert_eq!(found.email.as_deref(), Some("ada@example.com"));
     /// # Ok(())
-    /// # }
+    /// # });
     /// ```
     ///
     /// # Errors
@@ -91,11 +99,13 @@ impl Customers<'_> {
     /// Shows the customer with an external id. It takes the scope `customers:read` or
     /// `customers:write`.
     ///
-    /// ```no_run
-    /// # async fn example(client: floe_client::Client) -> floe_client::Result<()> {
-    /// println!("{}", client.customers().get_external("user-1").await?.id);
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// # let ada = floe_client_doc::ada(&client).await?;
+    /// let found = client.customers().get_external("user-1").await?;
+    /// assert_eq!(found.id, ada.id);
     /// # Ok(())
-    /// # }
+    /// # });
     /// ```
     ///
     /// # Errors
@@ -107,15 +117,16 @@ impl Customers<'_> {
 
     /// Lists customers. It takes the scope `customers:read` or `customers:write`.
     ///
-    /// ```no_run
-    /// # async fn example(client: floe_client::Client) -> floe_client::Result<()> {
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// # let ada = floe_client_doc::ada(&client).await?;
     /// use floe_client::CustomersList;
     ///
     /// for customer in client.customers().list(&CustomersList::new()).await?.items {
-    ///     println!("{} {:?}", customer.id, customer.external_id);
+    ///     assert_eq!(customer.external_id.as_deref(), Some("user-1"));
     /// }
     /// # Ok(())
-    /// # }
+    /// # });
     /// ```
     ///
     /// # Errors
@@ -127,16 +138,17 @@ impl Customers<'_> {
 
     /// All customers of a list, the oldest first unless it is sorted otherwise, page by page; see [`list`](Self::list).
     ///
-    /// ```no_run
-    /// # async fn example(client: floe_client::Client) -> floe_client::Result<()> {
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// # let ada = floe_client_doc::ada(&client).await?;
     /// use floe_client::CustomersList;
     ///
     /// let mut all = client.customers().list_all(&CustomersList::new());
-    /// while let Some(found) = all.next().await {
-    ///     println!("{:?}", found?);
+    /// while let Some(customer) = all.next().await {
+    ///     assert_eq!(customer?.name.as_deref(), Some("Ada"));
     /// }
     /// # Ok(())
-    /// # }
+    /// # });
     /// ```
     #[must_use]
     pub fn list_all(&self, list: &CustomersList) -> Items<Customer> {
@@ -145,16 +157,17 @@ impl Customers<'_> {
 
     /// Changes a customer. It takes the scope `customers:write`.
     ///
-    /// ```no_run
-    /// # async fn example(
-    /// #     client: floe_client::Client,
-    /// #     id: floe_client::Uuid,
-    /// # ) -> floe_client::Result<()> {
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// # let ada = floe_client_doc::ada(&client).await?;
     /// use floe_client::CustomerUpdate;
     ///
-    /// client.customers().update(id, &CustomerUpdate::new().name(Some("Ada"))).await?;
+    /// let update = CustomerUpdate::new().name(Some("Ada L."));
+    /// let updated = client.customers().update(ada.id, &update).await?;
+    /// assert_eq!(updated.name.as_deref(), Some("Ada L."));
+    /// assert_eq!(updated.email, ada.email, "what is not named stays");
     /// # Ok(())
-    /// # }
+    /// # });
     /// ```
     ///
     /// # Errors
@@ -169,14 +182,16 @@ impl Customers<'_> {
 
     /// Changes the customer with an external id. It takes the scope `customers:write`.
     ///
-    /// ```no_run
-    /// # async fn example(client: floe_client::Client) -> floe_client::Result<()> {
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// # let ada = floe_client_doc::ada(&client).await?;
     /// use floe_client::CustomerUpdate;
     ///
     /// let update = CustomerUpdate::new().email("ada@example.org");
-    /// client.customers().update_external("user-1", &update).await?;
+    /// let updated = client.customers().update_external("user-1", &update).await?;
+    /// assert_eq!(updated.email.as_deref(), Some("ada@example.org"));
     /// # Ok(())
-    /// # }
+    /// # });
     /// ```
     ///
     /// # Errors
@@ -192,16 +207,16 @@ impl Customers<'_> {
 
     /// Deletes a customer. Its events stay. It takes the scope `customers:write`.
     ///
-    /// ```no_run
-    /// # async fn example(
-    /// #     client: floe_client::Client,
-    /// #     id: floe_client::Uuid,
-    /// # ) -> floe_client::Result<()> {
-    /// use floe_client::CustomerDelete;
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// # let ada = floe_client_doc::ada(&client).await?;
+    /// use floe_client::{CustomerDelete, Error};
     ///
-    /// client.customers().delete(id, CustomerDelete::Keep).await?;
+    /// client.customers().delete(ada.id, CustomerDelete::Keep).await?;
+    /// let again = client.customers().delete(ada.id, CustomerDelete::Keep).await;
+    /// assert!(matches!(again, Err(Error::NotFound { .. })));
     /// # Ok(())
-    /// # }
+    /// # });
     /// ```
     ///
     /// # Errors
@@ -214,13 +229,15 @@ impl Customers<'_> {
     /// Deletes the customer with an external id. Its events stay. It takes the scope
     /// `customers:write`.
     ///
-    /// ```no_run
-    /// # async fn example(client: floe_client::Client) -> floe_client::Result<()> {
-    /// use floe_client::CustomerDelete;
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// # let ada = floe_client_doc::ada(&client).await?;
+    /// use floe_client::{CustomerDelete, CustomersList};
     ///
     /// client.customers().delete_external("user-1", CustomerDelete::Anonymize).await?;
+    /// assert_eq!(client.customers().list(&CustomersList::new()).await?.items, []);
     /// # Ok(())
-    /// # }
+    /// # });
     /// ```
     ///
     /// # Errors
@@ -233,16 +250,15 @@ impl Customers<'_> {
     /// Shows a customer and what it consumed of each meter. It takes the scope `customers:read` or
     /// `customers:write`.
     ///
-    /// ```no_run
-    /// # async fn example(
-    /// #     client: floe_client::Client,
-    /// #     id: floe_client::Uuid,
-    /// # ) -> floe_client::Result<()> {
-    /// for meter in client.customers().state(id).await?.active_meters {
-    ///     println!("{}: {} left", meter.meter_id, meter.balance);
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// # let customer_meter = floe_client_doc::customer_meter(&client).await?;
+    /// # let ada = customer_meter.customer;
+    /// for meter in client.customers().state(ada.id).await?.active_meters {
+    ///     assert_eq!((meter.consumed_units, meter.balance), (120.0, -120.0));
     /// }
     /// # Ok(())
-    /// # }
+    /// # });
     /// ```
     ///
     /// # Errors
@@ -256,12 +272,13 @@ impl Customers<'_> {
     /// Shows the customer with an external id and what it consumed of each meter. It takes the
     /// scope `customers:read` or `customers:write`.
     ///
-    /// ```no_run
-    /// # async fn example(client: floe_client::Client) -> floe_client::Result<()> {
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// # let customer_meter = floe_client_doc::customer_meter(&client).await?;
     /// let state = client.customers().state_external("user-1").await?;
-    /// println!("{} meters", state.active_meters.len());
+    /// assert_eq!(state.active_meters.len(), 1);
     /// # Ok(())
-    /// # }
+    /// # });
     /// ```
     ///
     /// # Errors

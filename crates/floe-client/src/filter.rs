@@ -11,6 +11,17 @@ pub use self::clause::{CLAUSE_VALUE_CHARS_MAX, FilterClause, FilterValue, Operat
 use crate::wire::wire_names;
 
 /// Filters within filters, the outermost included, at most.
+///
+/// ```
+/// use floe_client::{FILTER_LEVELS_MAX, Filter, InvalidFilter};
+///
+/// let mut filter = Filter::and();
+/// for _ in 1..FILTER_LEVELS_MAX {
+///     filter = Filter::and().nest(filter)?;
+/// }
+/// assert_eq!(Filter::and().nest(filter), Err(InvalidFilter::TooDeep));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub const FILTER_LEVELS_MAX: usize = 64;
 
 wire_names! {
@@ -33,9 +44,11 @@ wire_names! {
 /// Clauses and filters, joined by [`Conjunction::And`] or [`Conjunction::Or`].
 ///
 /// ```
-/// use floe_client::{Filter, FilterClause};
+/// # floe_client_doc::run(async |client| {
+/// # floe_client_doc::events(&client).await?;
+/// use floe_client::{EventsList, Filter, FilterClause};
 ///
-/// let filter = Filter::and()
+/// let large = Filter::and()
 ///     .clause(FilterClause::equal("name", "ai_usage"))
 ///     .nest(
 ///         Filter::or()
@@ -43,7 +56,7 @@ wire_names! {
 ///             .clause(FilterClause::like("model", "-large")),
 ///     )?;
 /// assert_eq!(
-///     serde_json::to_string(&filter)?,
+///     serde_json::to_string(&large)?,
 ///     concat!(
 ///         r#"{"conjunction":"and","clauses":["#,
 ///         r#"{"property":"name","operator":"eq","value":"ai_usage"},"#,
@@ -52,7 +65,10 @@ wire_names! {
 ///         r#"{"property":"model","operator":"like","value":"-large"}]}]}"#,
 ///     )
 /// );
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// let page = client.events().list(&EventsList::new().filter(&large)).await?;
+/// assert_eq!(page.items.len(), 2);
+/// # Ok(())
+/// # });
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Filter {
@@ -65,13 +81,11 @@ pub struct Filter {
 /// ```
 /// use floe_client::{Filter, FilterClause, FilterPart};
 ///
-/// let filter = Filter::and().clause(FilterClause::equal("name", "ai_usage"));
-/// for part in filter.clauses() {
-///     match part {
-///         FilterPart::Clause(clause) => println!("{}", clause.property()),
-///         FilterPart::Filter(filter) => println!("{} in parentheses", filter.clauses().len()),
-///     }
-/// }
+/// let tokens = FilterClause::greater("tokens", 100);
+/// let filter = Filter::and().clause(tokens.clone()).nest(Filter::or())?;
+/// assert_eq!(filter.clauses()[0], FilterPart::Clause(tokens));
+/// assert_eq!(filter.clauses()[1], FilterPart::Filter(Filter::or()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
@@ -86,7 +100,10 @@ impl Filter {
     /// A filter that holds if all its parts do. Without any, it holds for every event.
     ///
     /// ```
-    /// let every_event = floe_client::Filter::and();
+    /// use floe_client::Filter;
+    ///
+    /// let every_event = Filter::and();
+    /// assert!(every_event.clauses().is_empty());
     /// ```
     #[must_use]
     pub fn and() -> Self {
@@ -96,11 +113,16 @@ impl Filter {
     /// A filter that holds if one of its parts does. Without any, it holds for every event.
     ///
     /// ```
-    /// use floe_client::{Filter, FilterClause};
+    /// # floe_client_doc::run(async |client| {
+    /// # floe_client_doc::events(&client).await?;
+    /// use floe_client::{EventsList, Filter, FilterClause};
     ///
     /// let either = Filter::or()
-    ///     .clause(FilterClause::equal("name", "completion"))
+    ///     .clause(FilterClause::equal("name", "ai_usage"))
     ///     .clause(FilterClause::equal("name", "embedding"));
+    /// assert_eq!(client.events().list(&EventsList::new().filter(&either)).await?.items.len(), 2);
+    /// # Ok(())
+    /// # });
     /// ```
     #[must_use]
     pub fn or() -> Self {
@@ -112,7 +134,10 @@ impl Filter {
     /// ```
     /// use floe_client::{Filter, FilterClause};
     ///
-    /// let filter = Filter::and().clause(FilterClause::equal("name", "ai_usage"));
+    /// let filter = Filter::and()
+    ///     .clause(FilterClause::equal("name", "ai_usage"))
+    ///     .clause(FilterClause::greater("tokens", 100));
+    /// assert_eq!(filter.clauses().len(), 2);
     /// ```
     #[must_use]
     pub fn clause(mut self, clause: FilterClause) -> Self {
@@ -142,12 +167,26 @@ impl Filter {
     }
 
     /// How the parts are joined.
+    ///
+    /// ```
+    /// use floe_client::{Conjunction, Filter};
+    ///
+    /// assert_eq!(Filter::and().conjunction(), Conjunction::And);
+    /// ```
     #[must_use]
     pub fn conjunction(&self) -> Conjunction {
         self.conjunction
     }
 
     /// The parts, in order.
+    ///
+    /// ```
+    /// use floe_client::{Filter, FilterClause, FilterPart};
+    ///
+    /// let clause = FilterClause::equal("name", "ai_usage");
+    /// let filter = Filter::and().clause(clause.clone());
+    /// assert_eq!(filter.clauses(), [FilterPart::Clause(clause)]);
+    /// ```
     #[must_use]
     pub fn clauses(&self) -> &[FilterPart] {
         &self.clauses

@@ -24,7 +24,15 @@ wire_names! {
     /// What a meter's quantities are, for those who show them. It changes no number.
     ///
     /// ```
-    /// assert_eq!("token".parse(), Ok(floe_client::MeterUnit::Token));
+    /// # floe_client_doc::run(async |client| {
+    /// # let meter = floe_client_doc::meter(&client).await?;
+    /// use floe_client::{MeterUnit, MeterUpdate};
+    ///
+    /// assert_eq!(meter.unit, MeterUnit::Scalar);
+    /// let update = MeterUpdate::new().unit(MeterUnit::Token);
+    /// assert_eq!(client.meters().update(meter.id, &update).await?.unit, MeterUnit::Token);
+    /// # Ok(())
+    /// # });
     /// ```
     pub enum MeterUnit {
         /// Plain numbers.
@@ -37,6 +45,20 @@ wire_names! {
 }
 
 /// A meter.
+///
+/// ```
+/// # floe_client_doc::run(async |client| {
+/// # let meter = floe_client_doc::meter(&client).await?;
+/// use floe_client::{Aggregation, MeterUnit};
+///
+/// let meter = client.meters().get(meter.id).await?;
+/// assert_eq!(meter.name, "Tokens");
+/// assert_eq!(meter.aggregation, Aggregation::sum("tokens"));
+/// assert_eq!(meter.unit, MeterUnit::Scalar);
+/// assert_eq!(meter.archived_at, None);
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Meter {
@@ -69,9 +91,14 @@ pub struct Meter {
 /// The meters of a server; see [`Client::meters`].
 ///
 /// ```
-/// # fn example(client: &floe_client::Client) {
-/// let meters: floe_client::Meters<'_> = client.meters();
-/// # }
+/// # floe_client_doc::run(async |client| {
+/// # let meter = floe_client_doc::meter(&client).await?;
+/// use floe_client::Meters;
+///
+/// let meters: Meters<'_> = client.meters();
+/// assert_eq!(meters.get(meter.id).await?, meter);
+/// # Ok(())
+/// # });
 /// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Meters<'c>(pub(crate) &'c Client);
@@ -79,18 +106,16 @@ pub struct Meters<'c>(pub(crate) &'c Client);
 impl Meters<'_> {
     /// Makes a meter. It takes the scope `meters:write`.
     ///
-    /// ```no_run
-    /// # async fn example(client: floe_client::Client) -> floe_client::Result<()> {
+    /// ```
+    /// # floe_client_doc::run(async |client| {
     /// use floe_client::{Aggregation, Filter, FilterClause, MeterCreate};
     ///
     /// let filter = Filter::and().clause(FilterClause::equal("name", "ai_usage"));
-    /// let meter = client
-    ///     .meters()
-    ///     .create(&MeterCreate::new("Tokens", filter, Aggregation::sum("tokens")))
-    ///     .await?;
-    /// println!("{}", meter.id);
+    /// let tokens = MeterCreate::new("Tokens", filter, Aggregation::sum("tokens"));
+    /// let meter = client.meters().create(&tokens).await?;
+    /// assert_eq!(meter.name, "Tokens");
     /// # Ok(())
-    /// # }
+    /// # });
     /// ```
     ///
     /// # Errors
@@ -103,16 +128,17 @@ impl Meters<'_> {
 
     /// Shows a meter. It takes the scope `meters:read` or `meters:write`.
     ///
-    /// ```no_run
-    /// # async fn example(client: floe_client::Client, id: floe_client::Uuid) {
-    /// use floe_client::Error;
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// # let meter = floe_client_doc::meter(&client).await?;
+    /// use floe_client::{Error, Uuid};
     ///
-    /// match client.meters().get(id).await {
-    ///     Ok(meter) => println!("{}", meter.name),
-    ///     Err(Error::NotFound { .. }) => println!("no such meter"),
-    ///     Err(error) => eprintln!("{error}"),
-    /// }
-    /// # }
+    /// assert_eq!(client.meters().get(meter.id).await?.name, "Tokens");
+    ///
+    /// let unknown = client.meters().get(Uuid::new_v4()).await;
+    /// assert!(matches!(unknown, Err(Error::NotFound { .. })));
+    /// # Ok(())
+    /// # });
     /// ```
     ///
     /// # Errors
@@ -125,14 +151,15 @@ impl Meters<'_> {
 
     /// Lists meters. It takes the scope `meters:read` or `meters:write`.
     ///
-    /// ```no_run
-    /// # async fn example(client: floe_client::Client) -> floe_client::Result<()> {
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// # let meter = floe_client_doc::meter(&client).await?;
     /// use floe_client::MetersList;
     ///
     /// let page = client.meters().list(&MetersList::new().is_archived(false)).await?;
-    /// println!("{} of {}", page.items.len(), page.pagination.total_count);
+    /// assert_eq!((page.items.len(), page.pagination.total_count), (1, 1));
     /// # Ok(())
-    /// # }
+    /// # });
     /// ```
     ///
     /// # Errors
@@ -144,16 +171,17 @@ impl Meters<'_> {
 
     /// All meters of a list, page by page; see [`list`](Self::list).
     ///
-    /// ```no_run
-    /// # async fn example(client: floe_client::Client) -> floe_client::Result<()> {
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// # let meter = floe_client_doc::meter(&client).await?;
     /// use floe_client::MetersList;
     ///
     /// let mut all = client.meters().list_all(&MetersList::new());
-    /// while let Some(found) = all.next().await {
-    ///     println!("{:?}", found?);
+    /// while let Some(meter) = all.next().await {
+    ///     assert_eq!(meter?.name, "Tokens");
     /// }
     /// # Ok(())
-    /// # }
+    /// # });
     /// ```
     #[must_use]
     pub fn list_all(&self, list: &MetersList) -> Items<Meter> {
@@ -163,22 +191,19 @@ impl Meters<'_> {
     /// Tells how much a meter counted, by interval and in all. It takes the scope `meters:read` or
     /// `meters:write`.
     ///
-    /// ```no_run
-    /// # async fn example(
-    /// #     client: floe_client::Client,
-    /// #     id: floe_client::Uuid,
-    /// # ) -> Result<(), Box<dyn std::error::Error>> {
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// # let meter = floe_client_doc::meter(&client).await?;
     /// use floe_client::{Interval, Quantities};
     ///
-    /// let (start, end) = ("2026-03-01T00:00:00Z".parse()?, "2026-03-31T23:59:59Z".parse()?);
-    /// let march = Quantities::new(start, end, Interval::Day).external_customer_id("user-1");
-    /// let answer = client.meters().quantities(id, &march).await?;
-    /// for day in &answer.quantities {
-    ///     println!("{} {}", day.timestamp, day.quantity);
-    /// }
-    /// println!("{}", answer.total);
+    /// let (start, end) = ("2026-03-01T00:00:00Z".parse()?, "2026-03-02T23:59:59Z".parse()?);
+    /// let days = Quantities::new(start, end, Interval::Day);
+    /// let answer = client.meters().quantities(meter.id, &days).await?;
+    /// let quantities: Vec<_> = answer.quantities.iter().map(|day| day.quantity).collect();
+    /// assert_eq!(quantities, [120.0, 80.0]);
+    /// assert_eq!(answer.total, 200.0);
     /// # Ok(())
-    /// # }
+    /// # });
     /// ```
     ///
     /// # Errors
@@ -195,17 +220,17 @@ impl Meters<'_> {
 
     /// Changes a meter. It takes the scope `meters:write`.
     ///
-    /// ```no_run
-    /// # async fn example(
-    /// #     client: floe_client::Client,
-    /// #     id: floe_client::Uuid,
-    /// # ) -> floe_client::Result<()> {
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// # let meter = floe_client_doc::meter(&client).await?;
     /// use floe_client::MeterUpdate;
     ///
-    /// let meter = client.meters().update(id, &MeterUpdate::new().name("Tokens, all")).await?;
-    /// assert!(meter.modified_at.is_some());
+    /// let update = MeterUpdate::new().name("Tokens, all");
+    /// let updated = client.meters().update(meter.id, &update).await?;
+    /// assert_eq!(updated.name, "Tokens, all");
+    /// assert!(updated.modified_at.is_some());
     /// # Ok(())
-    /// # }
+    /// # });
     /// ```
     ///
     /// # Errors
@@ -221,14 +246,12 @@ impl Meters<'_> {
     /// Puts a meter away: lists can leave it out. It still counts. It takes the scope
     /// `meters:write`.
     ///
-    /// ```no_run
-    /// # async fn example(
-    /// #     client: floe_client::Client,
-    /// #     id: floe_client::Uuid,
-    /// # ) -> floe_client::Result<()> {
-    /// assert!(client.meters().archive(id).await?.archived_at.is_some());
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// # let meter = floe_client_doc::meter(&client).await?;
+    /// assert!(client.meters().archive(meter.id).await?.archived_at.is_some());
     /// # Ok(())
-    /// # }
+    /// # });
     /// ```
     ///
     /// # Errors
@@ -240,14 +263,13 @@ impl Meters<'_> {
 
     /// Takes a meter back that was put away. It takes the scope `meters:write`.
     ///
-    /// ```no_run
-    /// # async fn example(
-    /// #     client: floe_client::Client,
-    /// #     id: floe_client::Uuid,
-    /// # ) -> floe_client::Result<()> {
-    /// assert!(client.meters().unarchive(id).await?.archived_at.is_none());
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// # let meter = floe_client_doc::meter(&client).await?;
+    /// client.meters().archive(meter.id).await?;
+    /// assert_eq!(client.meters().unarchive(meter.id).await?.archived_at, None);
     /// # Ok(())
-    /// # }
+    /// # });
     /// ```
     ///
     /// # Errors

@@ -13,7 +13,13 @@ wire_names! {
     /// What a customer is.
     ///
     /// ```
-    /// assert_eq!("team".parse(), Ok(floe_client::CustomerKind::Team));
+    /// # floe_client_doc::run(async |client| {
+    /// use floe_client::{CustomerCreate, CustomerKind};
+    ///
+    /// let team = client.customers().create(&CustomerCreate::team("team@example.com")).await?;
+    /// assert_eq!(team.kind, CustomerKind::Team);
+    /// # Ok(())
+    /// # });
     /// ```
     pub enum CustomerKind {
         /// A person; has an e-mail address.
@@ -24,6 +30,17 @@ wire_names! {
 }
 
 /// A customer.
+///
+/// ```
+/// # floe_client_doc::run(async |client| {
+/// # let ada = floe_client_doc::ada(&client).await?;
+/// let ada = client.customers().get_external("user-1").await?;
+/// assert_eq!(ada.email.as_deref(), Some("ada@example.com"));
+/// assert_eq!(ada.name.as_deref(), Some("Ada"));
+/// assert!(ada.deleted_at.is_none());
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Customer {
@@ -67,6 +84,16 @@ pub struct Customer {
 }
 
 /// A customer's state: the customer, and its meters.
+///
+/// ```
+/// # floe_client_doc::run(async |client| {
+/// # let customer_meter = floe_client_doc::customer_meter(&client).await?;
+/// let state = client.customers().state_external("user-1").await?;
+/// assert_eq!(state.customer.name.as_deref(), Some("Ada"));
+/// assert_eq!(state.active_meters.len(), 1);
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct CustomerState {
@@ -102,6 +129,15 @@ impl<'de> Deserialize<'de> for CustomerState {
 }
 
 /// What a customer consumed of a meter.
+///
+/// ```
+/// # floe_client_doc::run(async |client| {
+/// # let customer_meter = floe_client_doc::customer_meter(&client).await?;
+/// let tokens = client.customers().state_external("user-1").await?.active_meters[0];
+/// assert_eq!((tokens.consumed_units, tokens.balance), (120.0, -120.0));
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct CustomerStateMeter {

@@ -10,15 +10,19 @@ use crate::metadata::Metadata;
 /// A customer to be made.
 ///
 /// ```
-/// use floe_client::{Address, CustomerCreate, Metadata};
+/// # floe_client_doc::run(async |client| {
+/// use floe_client::{Address, CustomerCreate};
 ///
-/// let customer = CustomerCreate::new("ada@example.com")
+/// let ada = CustomerCreate::new("ada@example.com")
 ///     .external_id("user-1")
 ///     .name("Ada")
 ///     .billing_address(Address::new("GB").city("London"))
 ///     .locale("en-GB")
-///     .metadata(Metadata::new().with("plan", "pro"));
-/// let team = CustomerCreate::team("team@example.com");
+///     .metadata([("plan", "pro")]);
+/// let ada = client.customers().create(&ada).await?;
+/// assert_eq!(client.customers().get_external("user-1").await?, ada);
+/// # Ok(())
+/// # });
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct CustomerCreate {
@@ -47,9 +51,14 @@ pub struct CustomerCreate {
 /// Who owns a team that has no e-mail address. Floe checks the owner and keeps nothing of it.
 ///
 /// ```
+/// # floe_client_doc::run(async |client| {
 /// use floe_client::{CustomerCreate, CustomerOwner};
 ///
 /// let team = CustomerCreate::team_of(CustomerOwner::new("ada@example.com").name("Ada"));
+/// let team = client.customers().create(&team).await?;
+/// assert_eq!(team.email, None);
+/// # Ok(())
+/// # });
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CustomerOwner {
@@ -62,12 +71,34 @@ pub struct CustomerOwner {
 
 impl CustomerOwner {
     /// An owner with this e-mail address.
+    ///
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// use floe_client::{CustomerCreate, CustomerOwner};
+    ///
+    /// let team = CustomerCreate::team_of(CustomerOwner::new("ada.example.com"));
+    /// let error = client.customers().create(&team).await.expect_err("it has no @");
+    /// assert_eq!(error.violations()[0].kind, "value_error");
+    /// # Ok(())
+    /// # });
+    /// ```
     #[must_use]
     pub fn new(email: impl Into<String>) -> Self {
         Self { email: email.into(), name: None, external_id: None }
     }
 
     /// The owner's name.
+    ///
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// use floe_client::{CustomerCreate, CustomerOwner};
+    ///
+    /// let owner = CustomerOwner::new("ada@example.com").name("Ada");
+    /// let team = client.customers().create(&CustomerCreate::team_of(owner)).await?;
+    /// assert_eq!(team.name, None, "the owner's is not the team's");
+    /// # Ok(())
+    /// # });
+    /// ```
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
@@ -75,6 +106,17 @@ impl CustomerOwner {
     }
 
     /// The caller's own id of the owner.
+    ///
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// use floe_client::{CustomerCreate, CustomerOwner};
+    ///
+    /// let owner = CustomerOwner::new("ada@example.com").external_id("user-1");
+    /// let team = client.customers().create(&CustomerCreate::team_of(owner)).await?;
+    /// assert_eq!(team.external_id, None, "the owner's is not the team's");
+    /// # Ok(())
+    /// # });
+    /// ```
     #[must_use]
     pub fn external_id(mut self, id: impl Into<String>) -> Self {
         self.external_id = Some(id.into());
@@ -105,18 +147,48 @@ impl CustomerCreate {
     }
 
     /// A person with this e-mail address, which no other customer of the organization has.
+    ///
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// use floe_client::CustomerCreate;
+    ///
+    /// let ada = client.customers().create(&CustomerCreate::new("ada@Example.com")).await?;
+    /// assert_eq!(ada.email.as_deref(), Some("ada@example.com"));
+    /// # Ok(())
+    /// # });
+    /// ```
     #[must_use]
     pub fn new(email: impl Into<String>) -> Self {
         Self::of_kind(CustomerKind::Individual, Some(email.into()), None)
     }
 
     /// A team with this e-mail address, which no other customer of the organization has.
+    ///
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// use floe_client::{CustomerCreate, CustomerKind};
+    ///
+    /// let team = client.customers().create(&CustomerCreate::team("team@example.com")).await?;
+    /// assert_eq!(team.kind, CustomerKind::Team);
+    /// # Ok(())
+    /// # });
+    /// ```
     #[must_use]
     pub fn team(email: impl Into<String>) -> Self {
         Self::of_kind(CustomerKind::Team, Some(email.into()), None)
     }
 
     /// A team without an e-mail address, which must have an owner.
+    ///
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// use floe_client::{CustomerCreate, CustomerOwner};
+    ///
+    /// let team = CustomerCreate::team_of(CustomerOwner::new("ada@example.com")).name("Analysts");
+    /// assert_eq!(client.customers().create(&team).await?.name.as_deref(), Some("Analysts"));
+    /// # Ok(())
+    /// # });
+    /// ```
     #[must_use]
     pub fn team_of(owner: CustomerOwner) -> Self {
         Self::of_kind(CustomerKind::Team, None, Some(owner))
@@ -124,6 +196,19 @@ impl CustomerCreate {
 
     /// The caller's own id of it, which no other customer of the organization has. Events that
     /// were ingested for this id become the customer's.
+    ///
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// # floe_client_doc::events(&client).await?;
+    /// use floe_client::CustomerCreate;
+    ///
+    /// // There are events of `user-1` already.
+    /// let ada = CustomerCreate::new("ada@example.com").external_id("user-1");
+    /// let ada = client.customers().create(&ada).await?;
+    /// assert!(ada.first_user_event_at.is_some());
+    /// # Ok(())
+    /// # });
+    /// ```
     #[must_use]
     pub fn external_id(mut self, id: impl Into<String>) -> Self {
         self.external_id = Some(id.into());
@@ -131,6 +216,16 @@ impl CustomerCreate {
     }
 
     /// Its name, at most 256 characters.
+    ///
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// use floe_client::CustomerCreate;
+    ///
+    /// let ada = CustomerCreate::new("ada@example.com").name("Ada");
+    /// assert_eq!(client.customers().create(&ada).await?.name.as_deref(), Some("Ada"));
+    /// # Ok(())
+    /// # });
+    /// ```
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
@@ -138,6 +233,17 @@ impl CustomerCreate {
     }
 
     /// Where bills go.
+    ///
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// use floe_client::{Address, CustomerCreate};
+    ///
+    /// let address = Address::new("GB").city("London");
+    /// let ada = CustomerCreate::new("ada@example.com").billing_address(address.clone());
+    /// assert_eq!(client.customers().create(&ada).await?.billing_address, Some(address));
+    /// # Ok(())
+    /// # });
+    /// ```
     #[must_use]
     pub fn billing_address(mut self, address: Address) -> Self {
         self.billing_address = Some(address);
@@ -145,6 +251,19 @@ impl CustomerCreate {
     }
 
     /// Its tax number. Floe refuses it; Polar wants an address with it.
+    ///
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// use floe_client::{Address, CustomerCreate};
+    ///
+    /// let ada = CustomerCreate::new("ada@example.com")
+    ///     .billing_address(Address::new("GB"))
+    ///     .tax_id("GB980780684");
+    /// let error = client.customers().create(&ada).await.expect_err("Floe refuses it");
+    /// assert_eq!(error.violations()[0].msg, "Invalid tax ID.");
+    /// # Ok(())
+    /// # });
+    /// ```
     #[must_use]
     pub fn tax_id(mut self, number: impl Into<String>) -> Self {
         self.tax_id = Some(number.into());
@@ -152,6 +271,16 @@ impl CustomerCreate {
     }
 
     /// Its language, as BCP 47 writes it, such as `fr-CA`.
+    ///
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// use floe_client::CustomerCreate;
+    ///
+    /// let ada = CustomerCreate::new("ada@example.com").locale("FR-ca");
+    /// assert_eq!(client.customers().create(&ada).await?.locale.as_deref(), Some("fr-CA"));
+    /// # Ok(())
+    /// # });
+    /// ```
     #[must_use]
     pub fn locale(mut self, tag: impl Into<String>) -> Self {
         self.locale = Some(tag.into());
@@ -159,6 +288,18 @@ impl CustomerCreate {
     }
 
     /// What is attached to it.
+    ///
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// use floe_client::{CustomerCreate, Metadata};
+    ///
+    /// let ada = CustomerCreate::new("ada@example.com")
+    ///     .metadata(Metadata::new().with("plan", "pro").with("seats", 5));
+    /// let ada = client.customers().create(&ada).await?;
+    /// assert_eq!(ada.metadata.get("seats"), Some(&5.into()));
+    /// # Ok(())
+    /// # });
+    /// ```
     #[must_use]
     pub fn metadata(mut self, metadata: impl Into<Metadata>) -> Self {
         self.metadata = metadata.into();
@@ -167,6 +308,17 @@ impl CustomerCreate {
 
     /// Whose customer it is. With the root token it must be said; with an organization's token it
     /// must not, as that makes customers of its own organization.
+    ///
+    /// ```
+    /// # floe_client_doc::run_as_root(async |client| {
+    /// use floe_client::{CustomerCreate, OrganizationCreate};
+    ///
+    /// let acme = client.organizations().create(&OrganizationCreate::new("Acme", "acme")).await?;
+    /// let ada = CustomerCreate::new("ada@example.com").organization(acme.id);
+    /// assert_eq!(client.customers().create(&ada).await?.organization_id, acme.id);
+    /// # Ok(())
+    /// # });
+    /// ```
     #[must_use]
     pub fn organization(mut self, id: Uuid) -> Self {
         self.organization_id = Some(id);

@@ -8,9 +8,14 @@ wire_names! {
     /// What lists of customers can be sorted by.
     ///
     /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// # let ada = floe_client_doc::ada(&client).await?;
     /// use floe_client::{CustomerSort, CustomersList};
     ///
     /// let by_name = CustomersList::new().ascending(CustomerSort::Name);
+    /// assert_eq!(client.customers().list(&by_name).await?.items, [ada]);
+    /// # Ok(())
+    /// # });
     /// ```
     pub enum CustomerSort {
         /// When they were made.
@@ -26,10 +31,15 @@ wire_names! {
 /// them.
 ///
 /// ```
+/// # floe_client_doc::run(async |client| {
+/// # let ada = floe_client_doc::ada(&client).await?;
 /// use floe_client::CustomersList;
 ///
-/// let ada = CustomersList::new().email("ada@example.com");
-/// let pro = CustomersList::new().metadata("plan", "pro");
+/// let pro = CustomersList::new().metadata("plan", "pro").limit(10);
+/// let page = client.customers().list(&pro).await?;
+/// assert_eq!(page.items[0].name.as_deref(), Some("Ada"));
+/// # Ok(())
+/// # });
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CustomersList {
@@ -38,12 +48,34 @@ pub struct CustomersList {
 
 impl CustomersList {
     /// All, on pages as large as may be.
+    ///
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// # let ada = floe_client_doc::ada(&client).await?;
+    /// use floe_client::CustomersList;
+    ///
+    /// let page = client.customers().list(&CustomersList::new()).await?;
+    /// assert_eq!(page.items, [ada]);
+    /// # Ok(())
+    /// # });
+    /// ```
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Only the one with this e-mail address, whatever the case.
+    ///
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// # let ada = floe_client_doc::ada(&client).await?;
+    /// use floe_client::CustomersList;
+    ///
+    /// let list = CustomersList::new().email("ADA@example.com");
+    /// assert_eq!(client.customers().list(&list).await?.items, [ada]);
+    /// # Ok(())
+    /// # });
+    /// ```
     #[must_use]
     pub fn email(mut self, email: impl Into<String>) -> Self {
         self.parameters.set("email", email.into());
@@ -52,6 +84,18 @@ impl CustomersList {
 
     /// Only those with this text in their names or e-mail addresses, or at the start of their
     /// external ids, whatever the case.
+    ///
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// # let ada = floe_client_doc::ada(&client).await?;
+    /// use floe_client::CustomersList;
+    ///
+    /// // At the start of the external id `user-1`.
+    /// let list = CustomersList::new().query("user");
+    /// assert_eq!(client.customers().list(&list).await?.items, [ada]);
+    /// # Ok(())
+    /// # });
+    /// ```
     #[must_use]
     pub fn query(mut self, text: impl Into<String>) -> Self {
         self.parameters.set("query", text.into());
@@ -59,6 +103,17 @@ impl CustomersList {
     }
 
     /// Only those that have subscribed to something, or all. In Floe nobody has.
+    ///
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// # let ada = floe_client_doc::ada(&client).await?;
+    /// use floe_client::CustomersList;
+    ///
+    /// let list = CustomersList::new().active(true);
+    /// assert_eq!(client.customers().list(&list).await?.items, []);
+    /// # Ok(())
+    /// # });
+    /// ```
     #[must_use]
     pub fn active(mut self, active: bool) -> Self {
         self.parameters.set("active", active);
@@ -78,16 +133,16 @@ impl CustomersList {
 /// How a customer is deleted. Either way it is gone from all reads, its e-mail address and external
 /// id can be had by another, and its events stay.
 ///
-/// ```no_run
-/// # async fn example(
-/// #     client: floe_client::Client,
-/// #     id: floe_client::Uuid,
-/// # ) -> floe_client::Result<()> {
-/// use floe_client::CustomerDelete;
+/// ```
+/// # floe_client_doc::run(async |client| {
+/// # let ada = floe_client_doc::ada(&client).await?;
+/// use floe_client::{CustomerDelete, Error};
 ///
-/// client.customers().delete(id, CustomerDelete::Anonymize).await?;
+/// client.customers().delete(ada.id, CustomerDelete::Anonymize).await?;
+/// let gone = client.customers().get(ada.id).await;
+/// assert!(matches!(gone, Err(Error::NotFound { .. })));
 /// # Ok(())
-/// # }
+/// # });
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum CustomerDelete {

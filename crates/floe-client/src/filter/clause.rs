@@ -9,6 +9,14 @@ use super::InvalidFilter;
 use crate::wire::wire_names;
 
 /// Characters of a text that a clause compares with, at most.
+///
+/// ```
+/// use floe_client::{CLAUSE_VALUE_CHARS_MAX, FilterClause, InvalidFilter, Operator};
+///
+/// let long = "a".repeat(CLAUSE_VALUE_CHARS_MAX + 1);
+/// let refused = FilterClause::new("model", Operator::Equal, long);
+/// assert_eq!(refused, Err(InvalidFilter::LongValue));
+/// ```
 pub const CLAUSE_VALUE_CHARS_MAX: usize = 1000;
 
 wire_names! {
@@ -264,9 +272,14 @@ impl FilterClause {
     /// The property equals the value.
     ///
     /// ```
-    /// use floe_client::FilterClause;
+    /// # floe_client_doc::run(async |client| {
+    /// # floe_client_doc::events(&client).await?;
+    /// use floe_client::{EventsList, Filter, FilterClause};
     ///
-    /// let is_cached = FilterClause::equal("is_cached", true);
+    /// let small = Filter::and().clause(FilterClause::equal("model", "small"));
+    /// assert_eq!(client.events().list(&EventsList::new().filter(&small)).await?.items.len(), 1);
+    /// # Ok(())
+    /// # });
     /// ```
     #[must_use]
     pub fn equal(property: impl Into<String>, value: impl Into<FilterValue>) -> Self {
@@ -276,9 +289,14 @@ impl FilterClause {
     /// The property is there and differs from the value.
     ///
     /// ```
-    /// use floe_client::FilterClause;
+    /// # floe_client_doc::run(async |client| {
+    /// # floe_client_doc::events(&client).await?;
+    /// use floe_client::{EventsList, Filter, FilterClause};
     ///
-    /// let elsewhere = FilterClause::not_equal("region", "eu");
+    /// let other = Filter::and().clause(FilterClause::not_equal("model", "small"));
+    /// assert_eq!(client.events().list(&EventsList::new().filter(&other)).await?.items.len(), 1);
+    /// # Ok(())
+    /// # });
     /// ```
     #[must_use]
     pub fn not_equal(property: impl Into<String>, value: impl Into<FilterValue>) -> Self {
@@ -288,9 +306,14 @@ impl FilterClause {
     /// The property is greater than the value: a `&str`, a `String` or an `i32`.
     ///
     /// ```
-    /// use floe_client::FilterClause;
+    /// # floe_client_doc::run(async |client| {
+    /// # floe_client_doc::events(&client).await?;
+    /// use floe_client::{EventsList, Filter, FilterClause};
     ///
-    /// let many = FilterClause::greater("tokens", 100);
+    /// let many = Filter::and().clause(FilterClause::greater("tokens", 80));
+    /// assert_eq!(client.events().list(&EventsList::new().filter(&many)).await?.items.len(), 1);
+    /// # Ok(())
+    /// # });
     /// ```
     #[must_use]
     pub fn greater(property: impl Into<String>, value: impl ordered::Ordered) -> Self {
@@ -300,9 +323,14 @@ impl FilterClause {
     /// The property is greater than the value or equal to it: a `&str`, a `String` or an `i32`.
     ///
     /// ```
-    /// use floe_client::FilterClause;
+    /// # floe_client_doc::run(async |client| {
+    /// # floe_client_doc::events(&client).await?;
+    /// use floe_client::{EventsList, Filter, FilterClause};
     ///
-    /// let many = FilterClause::greater_or_equal("tokens", 101);
+    /// let many = Filter::and().clause(FilterClause::greater_or_equal("tokens", 80));
+    /// assert_eq!(client.events().list(&EventsList::new().filter(&many)).await?.items.len(), 2);
+    /// # Ok(())
+    /// # });
     /// ```
     #[must_use]
     pub fn greater_or_equal(property: impl Into<String>, value: impl ordered::Ordered) -> Self {
@@ -312,9 +340,15 @@ impl FilterClause {
     /// The property is less than the value: a `&str`, a `String` or an `i32`.
     ///
     /// ```
-    /// use floe_client::FilterClause;
+    /// # floe_client_doc::run(async |client| {
+    /// # floe_client_doc::events(&client).await?;
+    /// use floe_client::{EventsList, Filter, FilterClause};
     ///
-    /// let few = FilterClause::less("tokens", 10);
+    /// // Before 2 March 2026, in UTC.
+    /// let early = Filter::and().clause(FilterClause::less("timestamp", 1_772_409_600));
+    /// assert_eq!(client.events().list(&EventsList::new().filter(&early)).await?.items.len(), 1);
+    /// # Ok(())
+    /// # });
     /// ```
     #[must_use]
     pub fn less(property: impl Into<String>, value: impl ordered::Ordered) -> Self {
@@ -324,9 +358,14 @@ impl FilterClause {
     /// The property is less than the value or equal to it: a `&str`, a `String` or an `i32`.
     ///
     /// ```
-    /// use floe_client::FilterClause;
+    /// # floe_client_doc::run(async |client| {
+    /// # floe_client_doc::events(&client).await?;
+    /// use floe_client::{EventsList, Filter, FilterClause};
     ///
-    /// let few = FilterClause::less_or_equal("tokens", 9);
+    /// let few = Filter::and().clause(FilterClause::less_or_equal("tokens", 80));
+    /// assert_eq!(client.events().list(&EventsList::new().filter(&few)).await?.items.len(), 1);
+    /// # Ok(())
+    /// # });
     /// ```
     #[must_use]
     pub fn less_or_equal(property: impl Into<String>, value: impl ordered::Ordered) -> Self {
@@ -336,9 +375,14 @@ impl FilterClause {
     /// The property's text has this text in it.
     ///
     /// ```
-    /// use floe_client::FilterClause;
+    /// # floe_client_doc::run(async |client| {
+    /// # floe_client_doc::events(&client).await?;
+    /// use floe_client::{EventsList, Filter, FilterClause};
     ///
-    /// let a_large_model = FilterClause::like("model", "-large");
+    /// let large = Filter::and().clause(FilterClause::like("model", "-large"));
+    /// assert_eq!(client.events().list(&EventsList::new().filter(&large)).await?.items.len(), 1);
+    /// # Ok(())
+    /// # });
     /// ```
     #[must_use]
     pub fn like(property: impl Into<String>, text: impl Into<String>) -> Self {
@@ -348,9 +392,14 @@ impl FilterClause {
     /// The property is there and its text does not have this text in it.
     ///
     /// ```
-    /// use floe_client::FilterClause;
+    /// # floe_client_doc::run(async |client| {
+    /// # floe_client_doc::events(&client).await?;
+    /// use floe_client::{EventsList, Filter, FilterClause};
     ///
-    /// let not_a_test = FilterClause::not_like("model", "test");
+    /// let others = Filter::and().clause(FilterClause::not_like("model", "-large"));
+    /// assert_eq!(client.events().list(&EventsList::new().filter(&others)).await?.items.len(), 1);
+    /// # Ok(())
+    /// # });
     /// ```
     #[must_use]
     pub fn not_like(property: impl Into<String>, text: impl Into<String>) -> Self {
@@ -358,18 +407,36 @@ impl FilterClause {
     }
 
     /// What is compared, without the leading `metadata.` in a server's answers.
+    ///
+    /// ```
+    /// use floe_client::FilterClause;
+    ///
+    /// assert_eq!(FilterClause::greater("tokens", 100).property(), "tokens");
+    /// ```
     #[must_use]
     pub fn property(&self) -> &str {
         &self.property
     }
 
     /// How.
+    ///
+    /// ```
+    /// use floe_client::{FilterClause, Operator};
+    ///
+    /// assert_eq!(FilterClause::greater("tokens", 100).operator(), Operator::Greater);
+    /// ```
     #[must_use]
     pub fn operator(&self) -> Operator {
         self.operator
     }
 
     /// What with.
+    ///
+    /// ```
+    /// use floe_client::{FilterClause, FilterValue};
+    ///
+    /// assert_eq!(FilterClause::greater("tokens", 100).value(), &FilterValue::Integer(100));
+    /// ```
     #[must_use]
     pub fn value(&self) -> &FilterValue {
         &self.value
