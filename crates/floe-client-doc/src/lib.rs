@@ -10,16 +10,16 @@ use std::error::Error;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::Command;
 
-use floe_client::{Client, Meter, Timestamp};
+use floe_client::{Client, Meter, Retries, Timestamp};
 use floe_server::{ConfigFile, Server};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-pub use {flate2, futures_util, zstd};
+pub use {flate2, futures_util, tempfile, zstd};
 
-pub use sample::{ada, customer_meter, events, meter};
+pub use sample::{ada, customer_meter, events, meter, new_token};
 
 /// What an example comes to.
 pub type Outcome<T = ()> = Result<T, Box<dyn Error>>;
@@ -60,6 +60,16 @@ pub fn run_with_sample(
         let march = ("2026-03-01T00:00:00Z".parse()?, "2026-03-31T23:59:59Z".parse()?);
         example(client, meter, march).await
     });
+}
+
+/// A client of a server that is not there.
+///
+/// # Errors
+///
+/// The system's, if it has no free port.
+pub fn nowhere() -> Outcome<Client> {
+    let free = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
+    Ok(Client::new(format!("http://{free}"), "floe_oat_0123")?.with_retries(Retries::none()))
 }
 
 /// Runs an example whose environment names a server and the token of an organization.

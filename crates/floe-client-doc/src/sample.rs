@@ -2,7 +2,7 @@
 
 use floe_client::{
     Aggregation, Client, Customer, CustomerCreate, CustomerMeter, CustomerMetersList, EventCreate,
-    Filter, FilterClause, Meter, MeterCreate,
+    Filter, FilterClause, Meter, MeterCreate, TokenCreate,
 };
 
 use crate::Outcome;
@@ -66,4 +66,14 @@ pub async fn customer_meter(client: &Client) -> Outcome<CustomerMeter> {
     ada(client).await?;
     let page = client.customer_meters().list(&CustomerMetersList::new()).await?;
     page.items.into_iter().next().ok_or_else(|| "there is no customer meter".into())
+}
+
+/// Makes one more token of the client's organization, that may read and write meters.
+///
+/// # Errors
+///
+/// The client's.
+pub async fn new_token(client: &Client) -> Outcome<String> {
+    let token = TokenCreate::new("one more", ["meters:read", "meters:write"]);
+    Ok(client.tokens().create(&token).await?.token)
 }

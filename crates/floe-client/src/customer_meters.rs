@@ -277,7 +277,8 @@ impl CustomerMeters<'_> {
         self.0.list(&PATH, &list.parameters, None).await
     }
 
-    /// All customer meters of a list, the oldest first unless it is sorted otherwise, page by page; see [`list`](Self::list).
+    /// All customer meters of a list, the oldest first unless it is sorted otherwise, page by page;
+    /// see [`list`](Self::list).
     ///
     /// ```
     /// # floe_client_doc::run(async |client| {
@@ -347,8 +348,8 @@ impl CustomerMeters<'_> {
     }
 
     /// Starts a customer meter again: nothing is consumed, and nothing credited but what is left of
-    /// credits that [roll over](CreditCreate::rollover). Its events stay. It takes the scope `customer_meters:write`, and a Floe server: Polar has no
-    /// such call.
+    /// credits that [roll over](CreditCreate::rollover). Its events stay. It takes the scope
+    /// `customer_meters:write`, and a Floe server: Polar has no such call.
     ///
     /// ```
     /// # floe_client_doc::run(async |client| {

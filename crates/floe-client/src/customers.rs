@@ -136,7 +136,8 @@ impl Customers<'_> {
         self.0.list(&PATH, &list.parameters, None).await
     }
 
-    /// All customers of a list, the oldest first unless it is sorted otherwise, page by page; see [`list`](Self::list).
+    /// All customers of a list, the oldest first unless it is sorted otherwise, page by page; see
+    /// [`list`](Self::list).
     ///
     /// ```
     /// # floe_client_doc::run(async |client| {

@@ -189,13 +189,14 @@ impl EventCreate {
     }
 
     /// The caller's own id of the event. Of all events of an organization with the same one, the
-    /// first counts and the others are duplicates. Without this, [`Events::ingest`](crate::Events::ingest) makes one.
+    /// first counts and the others are duplicates. Without this,
+    /// [`Events::ingest`](crate::Events::ingest) makes one.
     ///
     /// ```
     /// # floe_client_doc::run(async |client| {
     /// use floe_client::EventCreate;
     ///
-    /// let event = EventCreate::for_external_customer("ai_usage", "user-1").external_id("request-1");
+    /// let event = EventCreate::for_external_customer("ai_usage", "user-1").external_id("r-1");
     /// let ingested = client.events().ingest(&[event.clone(), event]).await?;
     /// assert_eq!((ingested.inserted, ingested.duplicates), (1, 1));
     /// # Ok(())
@@ -213,8 +214,8 @@ impl EventCreate {
     /// # floe_client_doc::run(async |client| {
     /// use floe_client::{EventCreate, EventsList};
     ///
-    /// let request = EventCreate::for_external_customer("request", "user-1").external_id("request-1");
-    /// let step = EventCreate::for_external_customer("step", "user-1").parent_id("request-1");
+    /// let request = EventCreate::for_external_customer("request", "user-1").external_id("r-1");
+    /// let step = EventCreate::for_external_customer("step", "user-1").parent_id("r-1");
     /// client.events().ingest(&[request, step]).await?;
     /// let requests = client.events().list(&EventsList::new().name("request")).await?.items;
     /// assert_eq!(requests[0].child_count, 1);
@@ -256,7 +257,7 @@ impl EventCreate {
     /// # floe_client_doc::run(async |client| {
     /// use floe_client::{EventCreate, EventsList};
     ///
-    /// let event = EventCreate::for_external_customer("ai_usage", "team-1").external_member_id("ada");
+    /// let event = EventCreate::for_external_customer("chat", "team-1").external_member_id("ada");
     /// client.events().ingest(&[event]).await?;
     /// let events = client.events().list(&EventsList::new()).await?.items;
     /// assert_eq!(events[0].external_member_id.as_deref(), Some("ada"));
@@ -296,7 +297,7 @@ impl EventCreate {
     /// use floe_client::{EventCreate, EventsList, Metadata};
     ///
     /// let metadata = Metadata::new().with("model", "small").with("tokens", 120);
-    /// let event = EventCreate::for_external_customer("ai_usage", "user-1").metadata(metadata.clone());
+    /// let event = EventCreate::for_external_customer("chat", "user-1").metadata(metadata.clone());
     /// client.events().ingest(&[event]).await?;
     /// assert_eq!(client.events().list(&EventsList::new()).await?.items[0].metadata, metadata);
     /// # Ok(())

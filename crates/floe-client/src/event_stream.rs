@@ -233,12 +233,13 @@ impl EventStream {
     /// ```
     /// # floe_client_doc::run(async |client| {
     /// use std::time::Duration;
-    /// use floe_client::EventsStream;
+    /// use floe_client::{EventCreate, EventsStream};
     ///
     /// let mut events = client.events().stream(EventsStream::new()).await?;
-    /// // Nothing is ingested: it would wait for ever.
-    /// let nothing = tokio::time::timeout(Duration::from_millis(300), events.next()).await;
-    /// assert!(nothing.is_err());
+    /// client.events().ingest(&[EventCreate::for_external_customer("chat", "user-1")]).await?;
+    /// // Without an event it waits for ever, so one may want to wait no longer than this.
+    /// let event = tokio::time::timeout(Duration::from_secs(10), events.next()).await??;
+    /// assert_eq!(event.name, "chat");
     /// # Ok(())
     /// # });
     /// ```

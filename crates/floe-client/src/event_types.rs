@@ -251,7 +251,8 @@ impl EventTypesList {
     ///     EventCreate::for_external_customer("request", "user-1").external_id("request-1"),
     ///     EventCreate::for_external_customer("step", "user-1").parent_id("request-1"),
     /// ]).await?;
-    /// let roots = client.event_types().list(&EventTypesList::new().root_events(true)).await?.items;
+    /// let list = EventTypesList::new().root_events(true);
+    /// let roots = client.event_types().list(&list).await?.items;
     /// assert_eq!((roots.len(), roots[0].name.as_str()), (1, "request"));
     /// # Ok(())
     /// # });
@@ -353,7 +354,8 @@ impl EventTypes<'_> {
         self.0.list(&PATH, &list.parameters, None).await
     }
 
-    /// All event types of a list, by name unless it is sorted otherwise, page by page; see [`list`](Self::list).
+    /// All event types of a list, by name unless it is sorted otherwise, page by page; see
+    /// [`list`](Self::list).
     ///
     /// ```
     /// # floe_client_doc::run(async |client| {

@@ -102,8 +102,8 @@ struct Item {
 /// has as long as its runtime runs and the server answers; then it stops, and what is left is lost,
 /// or in the spool.
 ///
-/// ```no_run
-/// # async fn example(client: floe_client::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// ```
+/// # floe_client_doc::run(async |client| {
 /// use floe_client::{EventCreate, IngestorOptions};
 ///
 /// let ingestor = IngestorOptions::new().start(&client)?;
@@ -112,9 +112,9 @@ struct Item {
 ///     ingestor.send(event.property("tokens", tokens)).await?;
 /// }
 /// let flushed = ingestor.close().await?;
-/// println!("{} new, {} refused", flushed.inserted, flushed.refused_total);
+/// assert_eq!((flushed.inserted, flushed.refused_total), (10_000, 0));
 /// # Ok(())
-/// # }
+/// # });
 /// ```
 pub struct Ingestor {
     /// Random; with the count, external ids that nobody else makes.
@@ -144,14 +144,16 @@ impl Ingestor {
     /// To drop the future while it waits for space sends nothing. While it waits for the disk, the
     /// event may be sent or not.
     ///
-    /// ```no_run
-    /// # async fn example(ingestor: floe_client::Ingestor) -> Result<(), floe_client::IngestorError> {
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// # let ingestor = floe_client::IngestorOptions::new().start(&client)?;
     /// use floe_client::EventCreate;
     ///
     /// let event = EventCreate::for_external_customer("ai_usage", "user-1").property("tokens", 120);
     /// ingestor.send(event).await?;
+    /// # assert_eq!(ingestor.flush().await?.inserted, 1);
     /// # Ok(())
-    /// # }
+    /// # });
     /// ```
     ///
     /// # Errors
@@ -167,16 +169,20 @@ impl Ingestor {
     /// Sends an event if there is space in the queue at once. With a spool it waits for the disk,
     /// as [`send`](Self::send) does.
     ///
-    /// ```no_run
-    /// # async fn example(ingestor: floe_client::Ingestor, event: floe_client::EventCreate) {
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// # let ingestor = floe_client::IngestorOptions::new().start(&client)?;
+    /// # let event = floe_client::EventCreate::for_external_customer("ai_usage", "user-1");
     /// use floe_client::IngestorError;
     ///
     /// match ingestor.try_send(event).await {
     ///     Ok(()) => {}
     ///     Err(IngestorError::Full) => eprintln!("dropped an event"),
-    ///     Err(error) => eprintln!("{error}"),
+    ///     Err(error) => return Err(error.into()),
     /// }
-    /// # }
+    /// # assert_eq!(ingestor.flush().await?.inserted, 1);
+    /// # Ok(())
+    /// # });
     /// ```
     ///
     /// # Errors
@@ -227,14 +233,19 @@ impl Ingestor {
     /// The counts are those since the last flush that succeeded. To drop the future loses no event;
     /// with a spool that still sends what the last run left, it may lose counts.
     ///
-    /// ```no_run
-    /// # async fn example(ingestor: floe_client::Ingestor) -> Result<(), floe_client::IngestorError> {
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// # let ingestor = floe_client::IngestorOptions::new().start(&client)?;
+    /// use floe_client::EventCreate;
+    ///
+    /// ingestor.send(EventCreate::for_external_customer("ai_usage", "user-1")).await?;
     /// let flushed = ingestor.flush().await?;
     /// for refused in &flushed.refused {
     ///     eprintln!("{:?}: {}", refused.event, refused.reason);
     /// }
+    /// assert_eq!(flushed.inserted, 1);
     /// # Ok(())
-    /// # }
+    /// # });
     /// ```
     ///
     /// # Errors
@@ -259,12 +270,15 @@ impl Ingestor {
     /// Flushes, and ends. When it returns, the spool is free for another ingestor, and empty if it
     /// succeeded.
     ///
-    /// ```no_run
-    /// # async fn example(ingestor: floe_client::Ingestor) {
-    /// if let Err(error) = ingestor.close().await {
-    ///     eprintln!("not everything is sent: {error}");
-    /// }
-    /// # }
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// # let ingestor = floe_client::IngestorOptions::new().start(&client)?;
+    /// use floe_client::EventCreate;
+    ///
+    /// ingestor.send(EventCreate::for_external_customer("ai_usage", "user-1")).await?;
+    /// assert_eq!(ingestor.close().await?.inserted, 1);
+    /// # Ok(())
+    /// # });
     /// ```
     ///
     /// # Errors
@@ -285,10 +299,16 @@ impl Ingestor {
 
     /// Events that the spool held as this ingestor started, which are sent again.
     ///
-    /// ```no_run
-    /// # fn example(ingestor: &floe_client::Ingestor) {
-    /// println!("{} events of the last run", ingestor.recovered());
-    /// # }
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// # let folder = floe_client_doc::tempfile::tempdir()?;
+    /// # let folder = folder.path().join("spool");
+    /// use floe_client::IngestorOptions;
+    ///
+    /// let ingestor = IngestorOptions::new().spool(folder).start(&client)?;
+    /// assert_eq!(ingestor.recovered(), 0, "the folder is new");
+    /// # Ok(())
+    /// # });
     /// ```
     #[must_use]
     pub fn recovered(&self) -> u64 {
@@ -303,6 +323,20 @@ impl Drop for Ingestor {
 }
 
 /// What became of events that were sent.
+///
+/// ```
+/// # floe_client_doc::run(async |client| {
+/// # let ingestor = floe_client::IngestorOptions::new().start(&client)?;
+/// use floe_client::EventCreate;
+///
+/// let chat = EventCreate::for_external_customer("chat", "user-1").external_id("chat-1");
+/// ingestor.send(chat.clone()).await?;
+/// ingestor.send(chat).await?;
+/// let flushed = ingestor.flush().await?;
+/// assert_eq!((flushed.inserted, flushed.duplicates, flushed.refused_total), (1, 1, 0));
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct Flushed {
@@ -327,6 +361,19 @@ impl Flushed {
 }
 
 /// An event that a server refused, and why. It is not sent again.
+///
+/// ```
+/// # floe_client_doc::run(async |client| {
+/// # let ingestor = floe_client::IngestorOptions::new().start(&client)?;
+/// use floe_client::{EVENT_NAME_CHARS_MAX, EventCreate};
+///
+/// let long = "a".repeat(EVENT_NAME_CHARS_MAX + 1);
+/// ingestor.send(EventCreate::for_external_customer(long, "user-1")).await?;
+/// let refused = &ingestor.flush().await?.refused[0];
+/// assert_eq!(refused.reason.violations()[0].kind, "string_too_long");
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Refused {
@@ -339,8 +386,12 @@ pub struct Refused {
 
 /// Why an [`Ingestor`] cannot do what it should.
 ///
-/// ```no_run
-/// # async fn example(ingestor: floe_client::Ingestor) {
+/// ```
+/// # floe_client_doc::run(async |client| {
+/// # use floe_client::{EventCreate, IngestorOptions, Retries};
+/// # let revoked = floe_client::Client::new(client.url(), "floe_oat_0123")?;
+/// # let ingestor = IngestorOptions::new().start(&revoked)?;
+/// # ingestor.send(EventCreate::for_external_customer("chat", "user-1")).await?;
 /// use floe_client::{Error, IngestorError};
 ///
 /// match ingestor.flush().await {
@@ -348,7 +399,9 @@ pub struct Refused {
 ///     Err(error) => eprintln!("{error}"),
 ///     Ok(flushed) => println!("{} new", flushed.inserted),
 /// }
-/// # }
+/// # assert!(matches!(ingestor.flush().await, Err(IngestorError::Call(Error::Unauthorized))));
+/// # Ok(())
+/// # });
 /// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

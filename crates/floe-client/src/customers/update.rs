@@ -174,7 +174,8 @@ impl CustomerUpdate {
         self
     }
 
-    /// The caller's own id of it, which can be set once. Only [`Customers::update`](crate::Customers::update) heeds it.
+    /// The caller's own id of it, which can be set once. Only
+    /// [`Customers::update`](crate::Customers::update) heeds it.
     ///
     /// ```
     /// # floe_client_doc::run(async |client| {
@@ -193,7 +194,8 @@ impl CustomerUpdate {
         self
     }
 
-    /// Makes a team of a person. Only [`Customers::update`](crate::Customers::update) heeds it, and a team stays one.
+    /// Makes a team of a person. Only [`Customers::update`](crate::Customers::update) heeds it, and
+    /// a team stays one.
     ///
     /// ```
     /// # floe_client_doc::run(async |client| {

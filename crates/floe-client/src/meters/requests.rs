@@ -100,7 +100,8 @@ impl MeterCreate {
     /// # floe_client_doc::run(async |client| {
     /// use floe_client::{Aggregation, Filter, MeterCreate, MeterUnit};
     ///
-    /// let tokens = MeterCreate::new("Tokens", Filter::and(), Aggregation::sum("tokens")).token_unit();
+    /// let tokens = MeterCreate::new("Tokens", Filter::and(), Aggregation::sum("tokens"))
+    ///     .token_unit();
     /// assert_eq!(client.meters().create(&tokens).await?.unit, MeterUnit::Token);
     /// # Ok(())
     /// # });
