@@ -140,7 +140,7 @@ impl CustomerMetersList {
     organization_setter!(CustomerMetersList, "customer_meters().list(&list)");
     customer_setters!(
         CustomerMetersList,
-        "assert_eq!(client.customer_meters().list(&list).await?.items.len(), 1);"
+        "assert_eq!(client.customer_meters().list(&wanted).await?.items.len(), 1);"
     );
     sorting_setters!(
         CustomerMeterSort::ConsumedUnits,

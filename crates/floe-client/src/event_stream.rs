@@ -151,7 +151,7 @@ impl EventsStream {
         self
     }
 
-    customer_setters!(EventsStream, "let stream = client.events().stream(list).await?;");
+    customer_setters!(EventsStream, "let stream = client.events().stream(wanted).await?;");
 }
 
 impl Events<'_> {

@@ -306,7 +306,7 @@ impl EventTypesList {
     organization_setter!(EventTypesList, "event_types().list(&list)");
     customer_setters!(
         EventTypesList,
-        "assert_eq!(client.event_types().list(&list).await?.items.len(), 1);"
+        "assert_eq!(client.event_types().list(&wanted).await?.items.len(), 1);"
     );
     sorting_setters!(
         EventTypeSort::Occurrences,

@@ -385,11 +385,14 @@ impl EventsList {
     }
 
     organization_setter!(EventsList, "events().list(&list)");
-    customer_setters!(EventsList, "assert_eq!(client.events().list(&list).await?.items.len(), 1);");
+    customer_setters!(
+        EventsList,
+        "assert_eq!(client.events().list(&wanted).await?.items.len(), 1);"
+    );
     metadata_setter!(
         EventsList,
         r#""model", "small""#,
-        "assert_eq!(client.events().list(&list).await?.items.len(), 1);"
+        "assert_eq!(client.events().list(&wanted).await?.items.len(), 1);"
     );
     sorting_setters!(EventSort::Timestamp, "timestamp", EventsList, "events().list(&list)");
     paging_setters!(EventsList, "events().list(&list)");
@@ -499,7 +502,7 @@ impl EventNamesList {
     organization_setter!(EventNamesList, "events().names(&list)");
     customer_setters!(
         EventNamesList,
-        "assert_eq!(client.events().names(&list).await?.items.len(), 1);"
+        "assert_eq!(client.events().names(&wanted).await?.items.len(), 1);"
     );
     sorting_setters!(
         EventNameSort::Occurrences,

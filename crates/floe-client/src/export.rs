@@ -168,12 +168,12 @@ impl EventsExport {
 
     customer_setters!(
         EventsExport,
-        "let mut export = client.events().export(&list).await?;\nassert!(export.next().await?.is_some());"
+        "let mut export = client.events().export(&wanted).await?;\nassert!(export.next().await?.is_some());"
     );
     metadata_setter!(
         EventsExport,
         r#""model", "small""#,
-        "let mut export = client.events().export(&list).await?;\nassert!(export.next().await?.is_some());"
+        "let mut export = client.events().export(&wanted).await?;\nassert!(export.next().await?.is_some());"
     );
 }
 

@@ -146,7 +146,7 @@ impl MeterCustomers {
     metadata_setter!(
         MeterCustomers,
         r#""model", "small""#,
-        "assert_eq!(client.meters().customers(meter.id, &list).await?.items.len(), 1);",
+        "assert_eq!(client.meters().customers(meter.id, &wanted).await?.items.len(), 1);",
         "",
         "::new(start, end)"
     );

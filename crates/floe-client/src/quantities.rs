@@ -127,14 +127,14 @@ impl Quantities {
 
     customer_setters!(
         Quantities,
-        "assert_eq!(client.meters().quantities(meter.id, &list).await?.total, 120.0);",
+        "assert_eq!(client.meters().quantities(meter.id, &wanted).await?.total, 120.0);",
         "Interval, ",
         "::new(start, end, Interval::Day)"
     );
     metadata_setter!(
         Quantities,
         r#""model", "small""#,
-        "assert_eq!(client.meters().quantities(meter.id, &list).await?.total, 120.0);",
+        "assert_eq!(client.meters().quantities(meter.id, &wanted).await?.total, 120.0);",
         "Interval, ",
         "::new(start, end, Interval::Day)"
     );

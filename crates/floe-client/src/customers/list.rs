@@ -124,7 +124,7 @@ impl CustomersList {
     metadata_setter!(
         CustomersList,
         r#""plan", "pro""#,
-        "assert_eq!(client.customers().list(&list).await?.items.len(), 1);"
+        "assert_eq!(client.customers().list(&wanted).await?.items.len(), 1);"
     );
     sorting_setters!(CustomerSort::Name, "name", CustomersList, "customers().list(&list)");
     paging_setters!(CustomersList, "customers().list(&list)");

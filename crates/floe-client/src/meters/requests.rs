@@ -494,7 +494,7 @@ impl MetersList {
     metadata_setter!(
         MetersList,
         r#""plan", "pro""#,
-        "assert_eq!(client.meters().list(&list).await?.items.len(), 1);"
+        "assert_eq!(client.meters().list(&wanted).await?.items.len(), 1);"
     );
     sorting_setters!(MeterSort::Name, "name", MetersList, "meters().list(&list)");
     paging_setters!(MetersList, "meters().list(&list)");
