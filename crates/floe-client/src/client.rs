@@ -112,10 +112,9 @@ impl Client {
     /// ```
     /// use floe_client::{Client, Error};
     ///
-    /// let client = Client::new("https://floe.example/below/a/path", "floe_oat_0123");
-    /// # #[cfg(feature = "tls")]
-    /// assert!(client.is_ok());
-    /// let no_scheme = Client::new("floe.example", "floe_oat_0123");
+    /// let below_a_path = Client::new("http://tools.example/floe", "floe_oat_0123");
+    /// assert!(below_a_path.is_ok());
+    /// let no_scheme = Client::new("tools.example", "floe_oat_0123");
     /// assert!(matches!(no_scheme, Err(Error::InvalidUrl { .. })));
     /// ```
     ///
