@@ -28,6 +28,11 @@ pub struct Address {
 
 impl Address {
     /// An address in a country, in two letters as ISO 3166-1 writes it.
+    ///
+    /// ```
+    /// let address = floe_client::Address::new("DE");
+    /// assert_eq!(address.country, "DE");
+    /// ```
     #[must_use]
     pub fn new(country: impl Into<String>) -> Self {
         Self {
@@ -41,6 +46,11 @@ impl Address {
     }
 
     /// The first line.
+    ///
+    /// ```
+    /// let address = floe_client::Address::new("DE").line1("Hauptstrasse 1");
+    /// assert_eq!(address.line1.as_deref(), Some("Hauptstrasse 1"));
+    /// ```
     #[must_use]
     pub fn line1(mut self, line: impl Into<String>) -> Self {
         self.line1 = Some(line.into());
@@ -48,6 +58,11 @@ impl Address {
     }
 
     /// The second line.
+    ///
+    /// ```
+    /// let address = floe_client::Address::new("DE").line1("Hauptstrasse 1").line2("Hinterhaus");
+    /// assert_eq!(address.line2.as_deref(), Some("Hinterhaus"));
+    /// ```
     #[must_use]
     pub fn line2(mut self, line: impl Into<String>) -> Self {
         self.line2 = Some(line.into());
@@ -55,6 +70,11 @@ impl Address {
     }
 
     /// The postal code.
+    ///
+    /// ```
+    /// let address = floe_client::Address::new("DE").postal_code("10115");
+    /// assert_eq!(address.postal_code.as_deref(), Some("10115"));
+    /// ```
     #[must_use]
     pub fn postal_code(mut self, code: impl Into<String>) -> Self {
         self.postal_code = Some(code.into());
@@ -62,6 +82,11 @@ impl Address {
     }
 
     /// The city.
+    ///
+    /// ```
+    /// let address = floe_client::Address::new("DE").city("Berlin");
+    /// assert_eq!(address.city.as_deref(), Some("Berlin"));
+    /// ```
     #[must_use]
     pub fn city(mut self, city: impl Into<String>) -> Self {
         self.city = Some(city.into());
@@ -69,6 +94,19 @@ impl Address {
     }
 
     /// The state; in the US and Canada `CA` or `US-CA`.
+    ///
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// use floe_client::{Address, CustomerCreate};
+    ///
+    /// let ada = CustomerCreate::new("ada@example.com")
+    ///     .billing_address(Address::new("US").state("CA"));
+    /// let ada = client.customers().create(&ada).await?;
+    /// let address = ada.billing_address.expect("the one that was given");
+    /// assert_eq!(address.state.as_deref(), Some("US-CA"));
+    /// # Ok(())
+    /// # });
+    /// ```
     #[must_use]
     pub fn state(mut self, state: impl Into<String>) -> Self {
         self.state = Some(state.into());

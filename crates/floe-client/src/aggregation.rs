@@ -77,7 +77,20 @@ impl Aggregation {
     /// How many events.
     ///
     /// ```
-    /// let requests = floe_client::Aggregation::count();
+    /// # floe_client_doc::run(async |client| {
+    /// # client.events().ingest(&[
+    /// #     floe_client::EventCreate::for_external_customer("ai_usage", "user-1"),
+    /// #     floe_client::EventCreate::for_external_customer("ai_usage", "user-2"),
+    /// # ]).await?;
+    /// use floe_client::{Aggregation, Filter, Interval, MeterCreate, Quantities, Timestamp};
+    ///
+    /// let requests = MeterCreate::new("Requests", Filter::and(), Aggregation::count());
+    /// let requests = client.meters().create(&requests).await?;
+    /// let now = Timestamp::now();
+    /// let this_year = Quantities::new(now, now, Interval::Year);
+    /// assert_eq!(client.meters().quantities(requests.id, &this_year).await?.total, 2.0);
+    /// # Ok(())
+    /// # });
     /// ```
     #[must_use]
     pub fn count() -> Self {
@@ -87,7 +100,10 @@ impl Aggregation {
     /// The sum of a property.
     ///
     /// ```
-    /// let dollars = floe_client::Aggregation::sum("_cost.amount");
+    /// use floe_client::Aggregation;
+    ///
+    /// let dollars = Aggregation::sum("_cost.amount");
+    /// assert_eq!(dollars.property(), Some("_cost.amount"));
     /// ```
     #[must_use]
     pub fn sum(property: impl Into<String>) -> Self {
@@ -97,7 +113,10 @@ impl Aggregation {
     /// The greatest value of a property.
     ///
     /// ```
-    /// let peak = floe_client::Aggregation::max("bytes_stored");
+    /// use floe_client::Aggregation;
+    ///
+    /// let peak = Aggregation::max("bytes_stored");
+    /// assert_eq!(peak.property(), Some("bytes_stored"));
     /// ```
     #[must_use]
     pub fn max(property: impl Into<String>) -> Self {
@@ -107,7 +126,10 @@ impl Aggregation {
     /// The least value of a property.
     ///
     /// ```
-    /// let floor = floe_client::Aggregation::min("bytes_free");
+    /// use floe_client::Aggregation;
+    ///
+    /// let floor = Aggregation::min("bytes_free");
+    /// assert_eq!(floor.property(), Some("bytes_free"));
     /// ```
     #[must_use]
     pub fn min(property: impl Into<String>) -> Self {
@@ -117,7 +139,10 @@ impl Aggregation {
     /// The mean of a property.
     ///
     /// ```
-    /// let usual = floe_client::Aggregation::avg("latency_ms");
+    /// use floe_client::Aggregation;
+    ///
+    /// let usual = Aggregation::avg("latency_ms");
+    /// assert_eq!(usual.property(), Some("latency_ms"));
     /// ```
     #[must_use]
     pub fn avg(property: impl Into<String>) -> Self {
@@ -127,7 +152,10 @@ impl Aggregation {
     /// How many different values a property has.
     ///
     /// ```
-    /// let users = floe_client::Aggregation::unique("user_id");
+    /// use floe_client::Aggregation;
+    ///
+    /// let users = Aggregation::unique("user_id");
+    /// assert_eq!(users.property(), Some("user_id"));
     /// ```
     #[must_use]
     pub fn unique(property: impl Into<String>) -> Self {
@@ -135,6 +163,12 @@ impl Aggregation {
     }
 
     /// The function.
+    ///
+    /// ```
+    /// use floe_client::{Aggregation, AggregationFunction};
+    ///
+    /// assert_eq!(Aggregation::sum("tokens").function(), AggregationFunction::Sum);
+    /// ```
     #[must_use]
     pub fn function(&self) -> AggregationFunction {
         match self {
@@ -148,6 +182,13 @@ impl Aggregation {
     }
 
     /// The property; a count has none.
+    ///
+    /// ```
+    /// use floe_client::Aggregation;
+    ///
+    /// assert_eq!(Aggregation::sum("tokens").property(), Some("tokens"));
+    /// assert_eq!(Aggregation::count().property(), None);
+    /// ```
     #[must_use]
     pub fn property(&self) -> Option<&str> {
         match self {

@@ -16,6 +16,19 @@ const PATH: [&str; 3] = ["v1", "events", "bulk"];
 const NDJSON: HeaderValue = HeaderValue::from_static("application/x-ndjson");
 
 /// How a [`BulkBody`] is compressed already.
+///
+/// ```
+/// # floe_client_doc::run(async |client| {
+/// # use floe_client_doc::zstd;
+/// use floe_client::{BulkBody, Compression};
+///
+/// let lines = "{\"name\": \"chat\", \"external_customer_id\": \"ada\"}\n";
+/// let bytes = zstd::encode_all(lines.as_bytes(), 3)?;
+/// let body = BulkBody::from(bytes).compressed(Compression::Zstd);
+/// assert_eq!(client.events().bulk(body).await?.inserted, 1);
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Compression {
@@ -40,12 +53,13 @@ impl Compression {
 /// sent at the time.
 ///
 /// ```
-/// use floe_client::{BulkBody, Compression};
+/// # floe_client_doc::run(async |client| {
+/// use floe_client::BulkBody;
 ///
 /// let lines = "{\"name\": \"chat\", \"external_customer_id\": \"ada\"}\n";
-/// let body = BulkBody::from(lines);
-/// # let gzip_bytes = Vec::<u8>::new();
-/// let compressed = BulkBody::from(gzip_bytes).compressed(Compression::Gzip);
+/// assert_eq!(client.events().bulk(BulkBody::from(lines)).await?.inserted, 1);
+/// # Ok(())
+/// # });
 /// ```
 pub struct BulkBody {
     body: Body,
@@ -54,6 +68,23 @@ pub struct BulkBody {
 
 impl BulkBody {
     /// A body that is sent as it comes. It cannot be sent a second time.
+    ///
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// # use floe_client_doc::futures_util;
+    /// use floe_client::BulkBody;
+    /// use futures_util::stream;
+    ///
+    /// let lines = (0..1000).map(|number| -> std::io::Result<String> {
+    ///     let customer = format!("user-{number}");
+    ///     let line = serde_json::json!({"name": "chat", "external_customer_id": customer});
+    ///     Ok(format!("{line}\n"))
+    /// });
+    /// let answer = client.events().bulk(BulkBody::stream(stream::iter(lines))).await?;
+    /// assert_eq!(answer.inserted, 1000);
+    /// # Ok(())
+    /// # });
+    /// ```
     #[must_use]
     pub fn stream<S>(stream: S) -> Self
     where
@@ -65,6 +96,21 @@ impl BulkBody {
     }
 
     /// The same bytes, said to be compressed. This compresses nothing.
+    ///
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// # use floe_client_doc::flate2;
+    /// use std::io::Write as _;
+    /// use flate2::write::GzEncoder;
+    /// use floe_client::{BulkBody, Compression};
+    ///
+    /// let mut gzip = GzEncoder::new(Vec::new(), flate2::Compression::default());
+    /// gzip.write_all(b"{\"name\": \"chat\", \"external_customer_id\": \"ada\"}\n")?;
+    /// let body = BulkBody::from(gzip.finish()?).compressed(Compression::Gzip);
+    /// assert_eq!(client.events().bulk(body).await?.inserted, 1);
+    /// # Ok(())
+    /// # });
+    /// ```
     #[must_use]
     pub fn compressed(self, compression: Compression) -> Self {
         Self { compression: Some(compression), ..self }
@@ -103,6 +149,20 @@ impl From<&'static str> for BulkBody {
 }
 
 /// What became of the lines of a [`BulkBody`].
+///
+/// ```
+/// # floe_client_doc::run(async |client| {
+/// use floe_client::BulkBody;
+///
+/// let twice = concat!(
+///     r#"{"name": "chat", "external_customer_id": "ada", "external_id": "chat-1"}"#, "\n",
+///     r#"{"name": "chat", "external_customer_id": "ada", "external_id": "chat-1"}"#, "\n",
+/// );
+/// let answer = client.events().bulk(BulkBody::from(twice)).await?;
+/// assert_eq!((answer.inserted, answer.duplicates, answer.refused_total), (1, 1, 0));
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct BulkIngested {
@@ -117,6 +177,18 @@ pub struct BulkIngested {
 }
 
 /// A line that is no right event.
+///
+/// ```
+/// # floe_client_doc::run(async |client| {
+/// use floe_client::BulkBody;
+///
+/// let answer = client.events().bulk(BulkBody::from("{\"name\": \"chat\"}\n")).await?;
+/// let refused = &answer.refused[0];
+/// assert_eq!(refused.line, 1);
+/// assert_eq!(refused.detail[0].kind, "missing");
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct RefusedLine {
@@ -138,21 +210,23 @@ impl Events<'_> {
     /// The client's limit on the time of one call is for all of the body: give a long one more
     /// with [`Client::with_timeout`].
     ///
-    /// ```no_run
-    /// # async fn example(client: floe_client::Client) -> Result<(), floe_client::Error> {
+    /// ```
+    /// # floe_client_doc::run(async |client| {
     /// use floe_client::BulkBody;
     ///
     /// let lines = concat!(
     ///     r#"{"name": "chat", "external_customer_id": "ada", "external_id": "chat-1"}"#, "\n",
+    ///     r#"{"name": "chat"}"#, "\n",
     ///     r#"{"name": "chat", "external_customer_id": "bob", "external_id": "chat-2"}"#, "\n",
     /// );
     /// let answer = client.events().bulk(BulkBody::from(lines)).await?;
-    /// println!("{} new, {} known", answer.inserted, answer.duplicates);
+    /// assert_eq!((answer.inserted, answer.refused_total), (2, 1));
     /// for refused in answer.refused {
+    ///     assert_eq!(refused.line, 2);
     ///     println!("line {}: {}", refused.line, refused.detail[0]);
     /// }
     /// # Ok(())
-    /// # }
+    /// # });
     /// ```
     ///
     /// # Errors

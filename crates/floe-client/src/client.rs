@@ -27,12 +27,28 @@ use crate::tokens::Tokens;
 use crate::wire::{Parameter, Parameters};
 
 /// The address of a server that says nothing else: where Floe listens by default.
+///
+/// ```
+/// use floe_client::{Client, DEFAULT_URL};
+///
+/// let client = Client::new(DEFAULT_URL, "floe_oat_0123")?;
+/// assert_eq!(client.url(), "http://127.0.0.1:7070");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub const DEFAULT_URL: &str = "http://127.0.0.1:7070";
 
 /// Time to connect.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
 /// Time for one call, from connecting to the last byte of the answer, unless
 /// [`Client::with_timeout`] says otherwise.
+///
+/// ```
+/// use floe_client::{Client, REQUEST_TIME_MAX};
+///
+/// let patient = Client::new("http://127.0.0.1:7070", "floe_oat_0123")?
+///     .with_timeout(10 * REQUEST_TIME_MAX);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub const REQUEST_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// When a call may be made again although the server may have seen it.
@@ -50,14 +66,15 @@ pub(crate) enum Repeat {
 /// not on this machine. `Debug` prints nothing of the token.
 ///
 /// ```
+/// # floe_client_doc::run(async |client| {
+/// # let (url, token) = (client.url(), floe_client_doc::new_token(&client).await?);
 /// use std::time::Duration;
-/// use floe_client::Client;
+/// use floe_client::{Client, MetersList};
 ///
-/// # fn main() -> Result<(), floe_client::Error> {
-/// let client = Client::new("http://127.0.0.1:7070", "floe_oat_0123")?
-///     .with_timeout(Duration::from_secs(5));
+/// let client = Client::new(url, token)?.with_timeout(Duration::from_secs(5));
+/// assert_eq!(client.meters().list(&MetersList::new()).await?.items, []);
 /// # Ok(())
-/// # }
+/// # });
 /// ```
 #[derive(Clone)]
 pub struct Client {
@@ -91,6 +108,15 @@ impl fmt::Debug for Client {
 impl Client {
     /// A client of the server at an address such as `http://127.0.0.1:7070`. The address may have
     /// a path, for a server below one. Nothing is sent yet.
+    ///
+    /// ```
+    /// use floe_client::{Client, Error};
+    ///
+    /// let below_a_path = Client::new("http://tools.example/floe", "floe_oat_0123");
+    /// assert!(below_a_path.is_ok());
+    /// let no_scheme = Client::new("tools.example", "floe_oat_0123");
+    /// assert!(matches!(no_scheme, Err(Error::InvalidUrl { .. })));
+    /// ```
     ///
     /// # Errors
     ///
@@ -127,11 +153,12 @@ impl Client {
     /// A client of the server that the environment names: its address in `FLOE_URL`, or
     /// [`DEFAULT_URL`], and a token in `FLOE_TOKEN`. A variable that is empty counts as not set.
     ///
-    /// ```no_run
-    /// # fn main() -> Result<(), floe_client::Error> {
+    /// ```
+    /// # floe_client_doc::run_with_environment(async || {
     /// let client = floe_client::Client::from_env()?;
+    /// # client.event_types().list(&floe_client::EventTypesList::new()).await?;
     /// # Ok(())
-    /// # }
+    /// # });
     /// ```
     ///
     /// # Errors
@@ -158,6 +185,17 @@ impl Client {
     }
 
     /// The same client with another limit on the time of one call.
+    ///
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// use std::time::Duration;
+    /// use floe_client::MetersList;
+    ///
+    /// let patient = client.with_timeout(Duration::from_secs(300));
+    /// assert_eq!(patient.meters().list(&MetersList::new()).await?.items, []);
+    /// # Ok(())
+    /// # });
+    /// ```
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
@@ -182,48 +220,115 @@ impl Client {
     }
 
     /// Meters, and what they counted.
+    ///
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// # let meter = floe_client_doc::meter(&client).await?;
+    /// assert_eq!(client.meters().get(meter.id).await?.name, "Tokens");
+    /// # Ok(())
+    /// # });
+    /// ```
     #[must_use]
     pub fn meters(&self) -> Meters<'_> {
         Meters(self)
     }
 
     /// Events.
+    ///
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// use floe_client::EventCreate;
+    ///
+    /// let event = EventCreate::for_external_customer("ai_usage", "user-1");
+    /// assert_eq!(client.events().ingest(&[event]).await?.inserted, 1);
+    /// # Ok(())
+    /// # });
+    /// ```
     #[must_use]
     pub fn events(&self) -> Events<'_> {
         Events(self)
     }
 
     /// Event types: what people call events.
+    ///
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// # floe_client_doc::events(&client).await?;
+    /// let list = floe_client::EventTypesList::new();
+    /// assert_eq!(client.event_types().list(&list).await?.items[0].label, "ai_usage");
+    /// # Ok(())
+    /// # });
+    /// ```
     #[must_use]
     pub fn event_types(&self) -> EventTypes<'_> {
         EventTypes(self)
     }
 
     /// Customers.
+    ///
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// # let ada = floe_client_doc::ada(&client).await?;
+    /// assert_eq!(client.customers().get_external("user-1").await?, ada);
+    /// # Ok(())
+    /// # });
+    /// ```
     #[must_use]
     pub fn customers(&self) -> Customers<'_> {
         Customers(self)
     }
 
     /// What each customer consumed of each meter, and what it was credited.
+    ///
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// # let customer_meter = floe_client_doc::customer_meter(&client).await?;
+    /// let found = client.customer_meters().get(customer_meter.id).await?;
+    /// assert_eq!(found.consumed_units, 120.0);
+    /// # Ok(())
+    /// # });
+    /// ```
     #[must_use]
     pub fn customer_meters(&self) -> CustomerMeters<'_> {
         CustomerMeters(self)
     }
 
     /// Organizations.
+    ///
+    /// ```
+    /// # floe_client_doc::run_as_root(async |client| {
+    /// let list = floe_client::OrganizationsList::new();
+    /// assert_eq!(client.organizations().list(&list).await?.items[0].slug, "default");
+    /// # Ok(())
+    /// # });
+    /// ```
     #[must_use]
     pub fn organizations(&self) -> Organizations<'_> {
         Organizations(self)
     }
 
     /// Organizations' access tokens.
+    ///
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// let list = floe_client::TokensList::new();
+    /// assert_eq!(client.tokens().list(&list).await?.items.len(), 1);
+    /// # Ok(())
+    /// # });
+    /// ```
     #[must_use]
     pub fn tokens(&self) -> Tokens<'_> {
         Tokens(self)
     }
 
     /// The server itself.
+    ///
+    /// ```
+    /// # floe_client_doc::run_as_root(async |client| {
+    /// assert_eq!(client.system().storage().await?.events, Some(0));
+    /// # Ok(())
+    /// # });
+    /// ```
     #[must_use]
     pub fn system(&self) -> System<'_> {
         System(self)

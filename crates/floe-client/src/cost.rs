@@ -61,12 +61,24 @@ impl Cost {
     }
 
     /// The amount, in whole units of the currency, as a decimal number.
+    ///
+    /// ```
+    /// let cost = floe_client::Cost::usd("0.0125")?;
+    /// assert_eq!(cost.amount(), "0.0125");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn amount(&self) -> &str {
         &self.amount
     }
 
     /// The currency; `usd` is the only one that servers take.
+    ///
+    /// ```
+    /// let cost = floe_client::Cost::usd("0.0125")?;
+    /// assert_eq!(cost.currency(), "usd");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn currency(&self) -> &str {
         &self.currency

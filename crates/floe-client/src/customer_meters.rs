@@ -50,6 +50,20 @@ wire_names! {
 }
 
 /// What a customer consumed of a meter, and what it was credited.
+///
+/// ```
+/// # floe_client_doc::run(async |client| {
+/// # let customer_meter = floe_client_doc::customer_meter(&client).await?;
+/// use floe_client::CustomerMetersList;
+///
+/// let list = CustomerMetersList::new().external_customer_id("user-1");
+/// let found = &client.customer_meters().list(&list).await?.items[0];
+/// assert_eq!(found.customer.name.as_deref(), Some("Ada"));
+/// assert_eq!(found.meter.name, "Tokens");
+/// assert_eq!((found.consumed_units, found.credited_units, found.balance), (120.0, 0, -120.0));
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct CustomerMeter {
@@ -90,22 +104,51 @@ pub struct CustomerMetersList {
 
 impl CustomerMetersList {
     /// All, on pages as large as may be.
+    ///
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// # let customer_meter = floe_client_doc::customer_meter(&client).await?;
+    /// use floe_client::CustomerMetersList;
+    ///
+    /// let page = client.customer_meters().list(&CustomerMetersList::new()).await?;
+    /// assert_eq!(page.items.len(), 1);
+    /// # Ok(())
+    /// # });
+    /// ```
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Only those of this meter, archived or not, or of one of those, if called more than once.
+    ///
+    /// ```
+    /// # floe_client_doc::run_with_sample(async |client, meter, (start, end)| {
+    /// use floe_client::CustomerMetersList;
+    ///
+    /// let list = CustomerMetersList::new().meter_id(meter.id);
+    /// assert_eq!(client.customer_meters().list(&list).await?.items[0].meter_id, meter.id);
+    /// # Ok(())
+    /// # });
+    /// ```
     #[must_use]
     pub fn meter_id(mut self, id: Uuid) -> Self {
         self.parameters.add("meter_id", id);
         self
     }
 
-    organization_setter!();
-    customer_setters!();
-    sorting_setters!(CustomerMeterSort);
-    paging_setters!();
+    organization_setter!(CustomerMetersList, "customer_meters().list(&list)");
+    customer_setters!(
+        CustomerMetersList,
+        "assert_eq!(client.customer_meters().list(&wanted).await?.items.len(), 1);"
+    );
+    sorting_setters!(
+        CustomerMeterSort::ConsumedUnits,
+        "consumed_units",
+        CustomerMetersList,
+        "customer_meters().list(&list)"
+    );
+    paging_setters!(CustomerMetersList, "customer_meters().list(&list)");
 }
 
 /// Units to be credited.
@@ -133,6 +176,20 @@ fn is_false(value: &bool) -> bool {
 impl CreditCreate {
     /// So many of the meter's units; negative ones take some back, 0 and the least `i32` are
     /// refused.
+    ///
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// # let customer_meter = floe_client_doc::customer_meter(&client).await?;
+    /// # let id = customer_meter.id;
+    /// use floe_client::CreditCreate;
+    ///
+    /// let credited = client.customer_meters().credit(id, &CreditCreate::new(500)).await?;
+    /// assert_eq!(credited.credited_units, 500);
+    /// let less = client.customer_meters().credit(id, &CreditCreate::new(-100)).await?;
+    /// assert_eq!(less.credited_units, 400);
+    /// # Ok(())
+    /// # });
+    /// ```
     #[must_use]
     pub fn new(units: i32) -> Self {
         Self { units, rollover: false, external_id: None }
@@ -140,6 +197,19 @@ impl CreditCreate {
 
     /// Whether what is left of it survives a [reset](CustomerMeters::reset). Without this, it does
     /// not.
+    ///
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// # let customer_meter = floe_client_doc::customer_meter(&client).await?;
+    /// use floe_client::CreditCreate;
+    ///
+    /// let bought = CreditCreate::new(500).rollover(true);
+    /// client.customer_meters().credit(customer_meter.id, &bought).await?;
+    /// // 120 of them are consumed.
+    /// assert_eq!(client.customer_meters().reset(customer_meter.id).await?.credited_units, 380);
+    /// # Ok(())
+    /// # });
+    /// ```
     #[must_use]
     pub fn rollover(mut self, rollover: bool) -> Self {
         self.rollover = rollover;
@@ -148,6 +218,20 @@ impl CreditCreate {
 
     /// The caller's own id of the credit: of all credits of an organization with the same one, the
     /// first counts. With this, the call can be made again if its answer was lost.
+    ///
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// # let customer_meter = floe_client_doc::customer_meter(&client).await?;
+    /// use floe_client::CreditCreate;
+    ///
+    /// let bought = CreditCreate::new(500).external_id("invoice-789");
+    /// for _ in 0..2 {
+    ///     let credited = client.customer_meters().credit(customer_meter.id, &bought).await?;
+    ///     assert_eq!(credited.credited_units, 500);
+    /// }
+    /// # Ok(())
+    /// # });
+    /// ```
     #[must_use]
     pub fn external_id(mut self, id: impl Into<String>) -> Self {
         self.external_id = Some(id.into());
@@ -158,9 +242,14 @@ impl CreditCreate {
 /// The customer meters of a server; see [`Client::customer_meters`].
 ///
 /// ```
-/// # fn example(client: &floe_client::Client) {
-/// let customer_meters: floe_client::CustomerMeters<'_> = client.customer_meters();
-/// # }
+/// # floe_client_doc::run(async |client| {
+/// # let customer_meter = floe_client_doc::customer_meter(&client).await?;
+/// use floe_client::{CustomerMeters, CustomerMetersList};
+///
+/// let customer_meters: CustomerMeters<'_> = client.customer_meters();
+/// assert_eq!(customer_meters.list(&CustomerMetersList::new()).await?.items.len(), 1);
+/// # Ok(())
+/// # });
 /// ```
 #[derive(Debug, Clone, Copy)]
 pub struct CustomerMeters<'c>(pub(crate) &'c Client);
@@ -168,16 +257,17 @@ pub struct CustomerMeters<'c>(pub(crate) &'c Client);
 impl CustomerMeters<'_> {
     /// Lists customer meters. It takes the scope `customer_meters:read`.
     ///
-    /// ```no_run
-    /// # async fn example(client: floe_client::Client) -> floe_client::Result<()> {
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// # let customer_meter = floe_client_doc::customer_meter(&client).await?;
     /// use floe_client::CustomerMetersList;
     ///
     /// let list = CustomerMetersList::new().external_customer_id("user-1");
     /// for found in client.customer_meters().list(&list).await?.items {
-    ///     println!("{}: {} of {}", found.meter.name, found.consumed_units, found.credited_units);
+    ///     assert_eq!((found.meter.name.as_str(), found.consumed_units), ("Tokens", 120.0));
     /// }
     /// # Ok(())
-    /// # }
+    /// # });
     /// ```
     ///
     /// # Errors
@@ -187,18 +277,22 @@ impl CustomerMeters<'_> {
         self.0.list(&PATH, &list.parameters, None).await
     }
 
-    /// All customer meters of a list, the oldest first unless it is sorted otherwise, page by page; see [`list`](Self::list).
+    /// All customer meters of a list, the oldest first unless it is sorted otherwise, page by page;
+    /// see [`list`](Self::list).
     ///
-    /// ```no_run
-    /// # async fn example(client: floe_client::Client) -> floe_client::Result<()> {
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// # let customer_meter = floe_client_doc::customer_meter(&client).await?;
     /// use floe_client::CustomerMetersList;
     ///
     /// let mut all = client.customer_meters().list_all(&CustomerMetersList::new());
+    /// let mut consumed = 0.0;
     /// while let Some(found) = all.next().await {
-    ///     println!("{:?}", found?);
+    ///     consumed += found?.consumed_units;
     /// }
+    /// assert_eq!(consumed, 120.0);
     /// # Ok(())
-    /// # }
+    /// # });
     /// ```
     #[must_use]
     pub fn list_all(&self, list: &CustomerMetersList) -> Items<CustomerMeter> {
@@ -208,14 +302,13 @@ impl CustomerMeters<'_> {
     /// Shows a customer meter, also of an archived meter. It takes the scope
     /// `customer_meters:read`.
     ///
-    /// ```no_run
-    /// # async fn example(
-    /// #     client: floe_client::Client,
-    /// #     id: floe_client::Uuid,
-    /// # ) -> floe_client::Result<()> {
-    /// println!("{} left", client.customer_meters().get(id).await?.balance);
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// # let customer_meter = floe_client_doc::customer_meter(&client).await?;
+    /// let found = client.customer_meters().get(customer_meter.id).await?;
+    /// assert_eq!(found.balance, -120.0);
     /// # Ok(())
-    /// # }
+    /// # });
     /// ```
     ///
     /// # Errors
@@ -230,17 +323,16 @@ impl CustomerMeters<'_> {
     /// external id is known changes nothing. It takes the scope `customer_meters:write`, and a
     /// Floe server: Polar has no such call.
     ///
-    /// ```no_run
-    /// # async fn example(
-    /// #     client: floe_client::Client,
-    /// #     id: floe_client::Uuid,
-    /// # ) -> floe_client::Result<()> {
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// # let customer_meter = floe_client_doc::customer_meter(&client).await?;
     /// use floe_client::CreditCreate;
     ///
     /// let credit = CreditCreate::new(1_000).external_id("invoice-789");
-    /// println!("{} left", client.customer_meters().credit(id, &credit).await?.balance);
+    /// let credited = client.customer_meters().credit(customer_meter.id, &credit).await?;
+    /// assert_eq!(credited.balance, 880.0);
     /// # Ok(())
-    /// # }
+    /// # });
     /// ```
     ///
     /// # Errors
@@ -256,17 +348,16 @@ impl CustomerMeters<'_> {
     }
 
     /// Starts a customer meter again: nothing is consumed, and nothing credited but what is left of
-    /// credits that [roll over](CreditCreate::rollover). Its events stay. It takes the scope `customer_meters:write`, and a Floe server: Polar has no
-    /// such call.
+    /// credits that [roll over](CreditCreate::rollover). Its events stay. It takes the scope
+    /// `customer_meters:write`, and a Floe server: Polar has no such call.
     ///
-    /// ```no_run
-    /// # async fn example(
-    /// #     client: floe_client::Client,
-    /// #     id: floe_client::Uuid,
-    /// # ) -> floe_client::Result<()> {
-    /// assert_eq!(client.customer_meters().reset(id).await?.consumed_units, 0.0);
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// # let customer_meter = floe_client_doc::customer_meter(&client).await?;
+    /// let reset = client.customer_meters().reset(customer_meter.id).await?;
+    /// assert_eq!((reset.consumed_units, reset.credited_units), (0.0, 0));
     /// # Ok(())
-    /// # }
+    /// # });
     /// ```
     ///
     /// # Errors

@@ -8,12 +8,27 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 /// Result of a call to a server.
+///
+/// ```
+/// # floe_client_doc::run(async |client| {
+/// use floe_client::{Client, Error, EventCreate};
+///
+/// async fn ingest_one(client: &Client, event: EventCreate) -> floe_client::Result<bool> {
+///     Ok(client.events().ingest(&[event]).await?.inserted == 1)
+/// }
+///
+/// assert!(ingest_one(&client, EventCreate::for_external_customer("chat", "user-1")).await?);
+/// # Ok(())
+/// # });
+/// ```
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// Why there is no answer, or not the one that was asked for.
 ///
-/// ```no_run
-/// # async fn example(client: floe_client::Client, event: floe_client::EventCreate) {
+/// ```
+/// # floe_client_doc::run(async |client| {
+/// # let event = floe_client::EventCreate::for_external_customer("ai_usage", "user-1");
+/// # let event = event.member_id(floe_client::Uuid::nil());
 /// use floe_client::Error;
 ///
 /// match client.events().ingest(&[event]).await {
@@ -30,7 +45,8 @@ pub type Result<T> = std::result::Result<T, Error>;
 ///     }
 ///     Err(error) => eprintln!("{error}"),
 /// }
-/// # }
+/// # Ok(())
+/// # });
 /// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -140,6 +156,22 @@ pub enum Error {
 }
 
 /// An underlying error. Its type is no part of this interface.
+///
+/// ```
+/// # floe_client_doc::run(async |client| {
+/// # let client = floe_client_doc::nowhere()?;
+/// use std::error::Error as _;
+/// use floe_client::{Cause, Error, MetersList};
+///
+/// let error = client.meters().list(&MetersList::new()).await.expect_err("nobody answers");
+/// assert_eq!(error.to_string(), format!("no server answers at {}", client.url()));
+/// if let Error::Connect { source, .. } = error {
+///     let source: Cause = source;
+///     eprintln!("{source}");
+/// }
+/// # Ok(())
+/// # });
+/// ```
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 impl Error {
@@ -167,14 +199,18 @@ impl Error {
 
     /// The values that were refused; none, if it was something else.
     ///
-    /// ```no_run
-    /// # async fn example(client: floe_client::Client, meter: floe_client::MeterCreate) {
-    /// if let Err(error) = client.meters().create(&meter).await {
-    ///     for violation in error.violations() {
-    ///         eprintln!("{violation}");
-    ///     }
-    /// }
-    /// # }
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// use floe_client::{Aggregation, Filter, MeterCreate};
+    ///
+    /// let meter = MeterCreate::new("A", Filter::and(), Aggregation::count());
+    /// let error = client.meters().create(&meter).await.expect_err("the name is too short");
+    /// assert_eq!(
+    ///     error.violations()[0].to_string(),
+    ///     "body.name: String should have at least 3 characters"
+    /// );
+    /// # Ok(())
+    /// # });
     /// ```
     #[must_use]
     pub fn violations(&self) -> &[Violation] {

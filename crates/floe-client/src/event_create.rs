@@ -9,6 +9,18 @@ use crate::metadata::{Metadata, MetadataValue};
 use crate::timestamp::Timestamp;
 
 /// Characters of an event's name, at most.
+///
+/// ```
+/// # floe_client_doc::run(async |client| {
+/// use floe_client::{EVENT_NAME_CHARS_MAX, EventCreate};
+///
+/// let long = "a".repeat(EVENT_NAME_CHARS_MAX + 1);
+/// let event = EventCreate::for_external_customer(long, "user-1");
+/// let error = client.events().ingest(&[event]).await.expect_err("it is too long");
+/// assert_eq!(error.violations()[0].kind, "string_too_long");
+/// # Ok(())
+/// # });
+/// ```
 pub const EVENT_NAME_CHARS_MAX: usize = 128;
 
 /// An event to be ingested: what happened, and to which customer.
@@ -117,11 +129,16 @@ impl EventCreate {
     /// the server.
     ///
     /// ```
-    /// # fn example(customer: &floe_client::Customer) {
-    /// use floe_client::EventCreate;
+    /// # floe_client_doc::run(async |client| {
+    /// # let ada = floe_client_doc::ada(&client).await?;
+    /// use floe_client::{EventCreate, EventsList};
     ///
-    /// let event = EventCreate::for_customer("ai_usage", customer.id).property("tokens", 120);
-    /// # }
+    /// let event = EventCreate::for_customer("ai_usage", ada.id).property("tokens", 120);
+    /// client.events().ingest(&[event]).await?;
+    /// let events = client.events().list(&EventsList::new()).await?.items;
+    /// assert_eq!(events[0].customer_id, Some(ada.id));
+    /// # Ok(())
+    /// # });
     /// ```
     #[must_use]
     pub fn for_customer(name: impl Into<String>, customer_id: Uuid) -> Self {
@@ -133,9 +150,15 @@ impl EventCreate {
     /// event.
     ///
     /// ```
-    /// use floe_client::EventCreate;
+    /// # floe_client_doc::run(async |client| {
+    /// use floe_client::{EventCreate, EventsList};
     ///
     /// let event = EventCreate::for_external_customer("ai_usage", "user-1").property("tokens", 120);
+    /// client.events().ingest(&[event]).await?;
+    /// let events = client.events().list(&EventsList::new()).await?.items;
+    /// assert_eq!(events[0].external_customer_id.as_deref(), Some("user-1"));
+    /// # Ok(())
+    /// # });
     /// ```
     #[must_use]
     pub fn for_external_customer(
@@ -147,6 +170,18 @@ impl EventCreate {
     }
 
     /// When it happened, not after the server's now. Without this, as it arrives there.
+    ///
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// use floe_client::{EventCreate, EventsList, Timestamp};
+    ///
+    /// let noon: Timestamp = "2026-03-01T12:00:00Z".parse()?;
+    /// let event = EventCreate::for_external_customer("ai_usage", "user-1").timestamp(noon);
+    /// client.events().ingest(&[event]).await?;
+    /// assert_eq!(client.events().list(&EventsList::new()).await?.items[0].timestamp, noon);
+    /// # Ok(())
+    /// # });
+    /// ```
     #[must_use]
     pub fn timestamp(mut self, timestamp: Timestamp) -> Self {
         self.timestamp = Some(timestamp);
@@ -154,7 +189,19 @@ impl EventCreate {
     }
 
     /// The caller's own id of the event. Of all events of an organization with the same one, the
-    /// first counts and the others are duplicates. Without this, [`Events::ingest`](crate::Events::ingest) makes one.
+    /// first counts and the others are duplicates. Without this,
+    /// [`Events::ingest`](crate::Events::ingest) makes one.
+    ///
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// use floe_client::EventCreate;
+    ///
+    /// let event = EventCreate::for_external_customer("ai_usage", "user-1").external_id("r-1");
+    /// let ingested = client.events().ingest(&[event.clone(), event]).await?;
+    /// assert_eq!((ingested.inserted, ingested.duplicates), (1, 1));
+    /// # Ok(())
+    /// # });
+    /// ```
     #[must_use]
     pub fn external_id(mut self, id: impl Into<String>) -> Self {
         self.external_id = Some(id.into());
@@ -162,6 +209,19 @@ impl EventCreate {
     }
 
     /// Of which event it is a part, by that one's id or external id. It may come later.
+    ///
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// use floe_client::{EventCreate, EventsList};
+    ///
+    /// let request = EventCreate::for_external_customer("request", "user-1").external_id("r-1");
+    /// let step = EventCreate::for_external_customer("step", "user-1").parent_id("r-1");
+    /// client.events().ingest(&[request, step]).await?;
+    /// let requests = client.events().list(&EventsList::new().name("request")).await?.items;
+    /// assert_eq!(requests[0].child_count, 1);
+    /// # Ok(())
+    /// # });
+    /// ```
     #[must_use]
     pub fn parent_id(mut self, id: impl Into<String>) -> Self {
         self.parent_id = Some(id.into());
@@ -170,6 +230,18 @@ impl EventCreate {
 
     /// Which member of the customer, by its id. It does nothing for an external customer. Floe
     /// has no members and refuses it; Polar has.
+    ///
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// # let ada = floe_client_doc::ada(&client).await?;
+    /// use floe_client::{EventCreate, Uuid};
+    ///
+    /// let event = EventCreate::for_customer("ai_usage", ada.id).member_id(Uuid::new_v4());
+    /// let error = client.events().ingest(&[event]).await.expect_err("Floe has no members");
+    /// assert_eq!(error.violations()[0].kind, "member_id");
+    /// # Ok(())
+    /// # });
+    /// ```
     #[must_use]
     pub fn member_id(mut self, id: Uuid) -> Self {
         if let EventCustomer::Id { member_id, .. } = &mut self.customer {
@@ -180,6 +252,18 @@ impl EventCreate {
 
     /// Which member of the external customer, by the caller's own id. It does nothing for a
     /// customer of the server.
+    ///
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// use floe_client::{EventCreate, EventsList};
+    ///
+    /// let event = EventCreate::for_external_customer("chat", "team-1").external_member_id("ada");
+    /// client.events().ingest(&[event]).await?;
+    /// let events = client.events().list(&EventsList::new()).await?.items;
+    /// assert_eq!(events[0].external_member_id.as_deref(), Some("ada"));
+    /// # Ok(())
+    /// # });
+    /// ```
     #[must_use]
     pub fn external_member_id(mut self, id: impl Into<String>) -> Self {
         if let EventCustomer::External { external_member_id, .. } = &mut self.customer {
@@ -189,6 +273,17 @@ impl EventCreate {
     }
 
     /// One more value attached to it; it replaces what the key had.
+    ///
+    /// ```
+    /// use floe_client::{Cost, EventCreate, Llm};
+    ///
+    /// let event = EventCreate::for_external_customer("completion", "user-1")
+    ///     .property("model", "acme-large")
+    ///     .property("cached", false)
+    ///     .property("_cost", Cost::usd("0.0125")?)
+    ///     .property("_llm", Llm::new("acme", "acme-large", 120, 30));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn property(mut self, key: impl Into<String>, value: impl Into<MetadataValue>) -> Self {
         self.metadata.insert(key, value);
@@ -196,6 +291,18 @@ impl EventCreate {
     }
 
     /// What is attached to it, in place of all that was.
+    ///
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// use floe_client::{EventCreate, EventsList, Metadata};
+    ///
+    /// let metadata = Metadata::new().with("model", "small").with("tokens", 120);
+    /// let event = EventCreate::for_external_customer("chat", "user-1").metadata(metadata.clone());
+    /// client.events().ingest(&[event]).await?;
+    /// assert_eq!(client.events().list(&EventsList::new()).await?.items[0].metadata, metadata);
+    /// # Ok(())
+    /// # });
+    /// ```
     #[must_use]
     pub fn metadata(mut self, metadata: impl Into<Metadata>) -> Self {
         self.metadata = metadata.into();
@@ -204,6 +311,17 @@ impl EventCreate {
 
     /// Whose event it is. With the root token it must be said; with an organization's token it
     /// must not, as that ingests its own organization's.
+    ///
+    /// ```
+    /// # floe_client_doc::run_as_root(async |client| {
+    /// use floe_client::{EventCreate, OrganizationCreate};
+    ///
+    /// let acme = client.organizations().create(&OrganizationCreate::new("Acme", "acme")).await?;
+    /// let event = EventCreate::for_external_customer("ai_usage", "user-1").organization(acme.id);
+    /// assert_eq!(client.events().ingest(&[event]).await?.inserted, 1);
+    /// # Ok(())
+    /// # });
+    /// ```
     #[must_use]
     pub fn organization(mut self, id: Uuid) -> Self {
         self.organization_id = Some(id);

@@ -25,9 +25,18 @@ const MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Only Floe has this; Polar answers [`Error::NotFound`].
 ///
 /// ```
-/// use floe_client::EventsStream;
+/// # floe_client_doc::run(async |client| {
+/// use floe_client::{EventCreate, EventsStream};
 ///
 /// let of_user = EventsStream::new().name("ai_usage").external_customer_id("user-1");
+/// let mut events = client.events().stream(of_user).await?;
+/// client.events().ingest(&[
+///     EventCreate::for_external_customer("ai_usage", "user-2"),
+///     EventCreate::for_external_customer("ai_usage", "user-1"),
+/// ]).await?;
+/// assert_eq!(events.next().await?.external_customer_id.as_deref(), Some("user-1"));
+/// # Ok(())
+/// # });
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct EventsStream {
@@ -37,12 +46,36 @@ pub struct EventsStream {
 
 impl EventsStream {
     /// All that are ingested from now on.
+    ///
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// use floe_client::{EventCreate, EventsStream};
+    ///
+    /// let mut events = client.events().stream(EventsStream::new()).await?;
+    /// client.events().ingest(&[EventCreate::for_external_customer("chat", "user-1")]).await?;
+    /// assert_eq!(events.next().await?.name, "chat");
+    /// # Ok(())
+    /// # });
+    /// ```
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Of this organization. The root token must name one; an organization's token need not.
+    ///
+    /// ```
+    /// # floe_client_doc::run_as_root(async |client| {
+    /// use floe_client::{EventCreate, EventsStream, OrganizationCreate};
+    ///
+    /// let acme = client.organizations().create(&OrganizationCreate::new("Acme", "acme")).await?;
+    /// let mut events = client.events().stream(EventsStream::new().organization(acme.id)).await?;
+    /// let event = EventCreate::for_external_customer("ai_usage", "user-1").organization(acme.id);
+    /// client.events().ingest(&[event]).await?;
+    /// assert_eq!(events.next().await?.organization_id, acme.id);
+    /// # Ok(())
+    /// # });
+    /// ```
     #[must_use]
     pub fn organization(mut self, id: uuid::Uuid) -> Self {
         self.parameters.set("organization_id", id);
@@ -50,6 +83,21 @@ impl EventsStream {
     }
 
     /// Only those that the filter lets through, as a meter's would.
+    ///
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// use floe_client::{EventCreate, EventsStream, Filter, FilterClause};
+    ///
+    /// let large = Filter::and().clause(FilterClause::greater("tokens", 100));
+    /// let mut events = client.events().stream(EventsStream::new().filter(&large)).await?;
+    /// client.events().ingest(&[
+    ///     EventCreate::for_external_customer("ai_usage", "user-1").property("tokens", 80),
+    ///     EventCreate::for_external_customer("ai_usage", "user-1").property("tokens", 120),
+    /// ]).await?;
+    /// assert_eq!(events.next().await?.metadata.get("tokens"), Some(&120.into()));
+    /// # Ok(())
+    /// # });
+    /// ```
     #[must_use]
     pub fn filter(mut self, filter: &Filter) -> Self {
         // A filter is always JSON: it consists of texts, numbers and truth values.
@@ -58,6 +106,20 @@ impl EventsStream {
     }
 
     /// Only those of this name, or of one of those, if called more than once.
+    ///
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// use floe_client::{EventCreate, EventsStream};
+    ///
+    /// let mut events = client.events().stream(EventsStream::new().name("chat")).await?;
+    /// client.events().ingest(&[
+    ///     EventCreate::for_external_customer("embedding", "user-1"),
+    ///     EventCreate::for_external_customer("chat", "user-1"),
+    /// ]).await?;
+    /// assert_eq!(events.next().await?.name, "chat");
+    /// # Ok(())
+    /// # });
+    /// ```
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.parameters.add("name", name.into());
@@ -66,13 +128,30 @@ impl EventsStream {
 
     /// Begins behind a [place](EventStream::place) that another stream came to: what was ingested
     /// since then comes first.
+    ///
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// use floe_client::{EventCreate, EventsStream};
+    ///
+    /// let mut events = client.events().stream(EventsStream::new()).await?;
+    /// client.events().ingest(&[EventCreate::for_external_customer("first", "user-1")]).await?;
+    /// events.next().await?;
+    /// let place = events.place().expect("an event came").to_owned();
+    /// drop(events);
+    ///
+    /// client.events().ingest(&[EventCreate::for_external_customer("second", "user-1")]).await?;
+    /// let mut events = client.events().stream(EventsStream::new().after(place)).await?;
+    /// assert_eq!(events.next().await?.name, "second");
+    /// # Ok(())
+    /// # });
+    /// ```
     #[must_use]
     pub fn after(mut self, place: impl Into<String>) -> Self {
         self.after = Some(place.into());
         self
     }
 
-    customer_setters!();
+    customer_setters!(EventsStream, "let stream = client.events().stream(wanted).await?;");
 }
 
 impl Events<'_> {
@@ -82,16 +161,16 @@ impl Events<'_> {
     /// A connection that breaks is made again, as often and as fast as the
     /// [rules](crate::Retries) say, and goes on after the last event that came.
     ///
-    /// ```no_run
-    /// # async fn example(client: floe_client::Client) -> floe_client::Result<()> {
-    /// use floe_client::EventsStream;
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// use floe_client::{EventCreate, EventsStream};
     ///
     /// let mut events = client.events().stream(EventsStream::new().name("ai_usage")).await?;
-    /// loop {
-    ///     let event = events.next().await?;
-    ///     println!("{} {}", event.timestamp, event.name);
-    /// }
-    /// # }
+    /// client.events().ingest(&[EventCreate::for_external_customer("ai_usage", "user-1")]).await?;
+    /// let event = events.next().await?;
+    /// assert_eq!(event.name, "ai_usage");
+    /// # Ok(())
+    /// # });
     /// ```
     ///
     /// # Errors
@@ -114,6 +193,20 @@ impl Events<'_> {
 }
 
 /// Events as they are ingested; see [`Events::stream`].
+///
+/// ```
+/// # floe_client_doc::run(async |client| {
+/// use floe_client::{EventCreate, EventStream, EventsStream};
+///
+/// let mut events: EventStream = client.events().stream(EventsStream::new()).await?;
+/// let chat = EventCreate::for_external_customer("chat", "user-1");
+/// client.events().ingest(&[chat.clone(), chat]).await?;
+/// for _ in 0..2 {
+///     assert_eq!(events.next().await?.name, "chat");
+/// }
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug)]
 pub struct EventStream {
     client: Client,
@@ -137,6 +230,20 @@ struct Connection {
 impl EventStream {
     /// The next event, once there is one. To drop the future loses none.
     ///
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// use std::time::Duration;
+    /// use floe_client::{EventCreate, EventsStream};
+    ///
+    /// let mut events = client.events().stream(EventsStream::new()).await?;
+    /// client.events().ingest(&[EventCreate::for_external_customer("chat", "user-1")]).await?;
+    /// // Without an event it waits for ever, so one may want to wait no longer than this.
+    /// let event = tokio::time::timeout(Duration::from_secs(10), events.next()).await??;
+    /// assert_eq!(event.name, "chat");
+    /// # Ok(())
+    /// # });
+    /// ```
+    ///
     /// # Errors
     ///
     /// What ended the last try to connect, once there were as many as the [rules](crate::Retries)
@@ -158,6 +265,17 @@ impl EventStream {
 
     /// Connects, unless it is connected. [`next`](Self::next) does it by itself; this tells when
     /// the server is there before an event comes.
+    ///
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// use floe_client::EventsStream;
+    ///
+    /// let mut events = client.events().stream(EventsStream::new()).await?;
+    /// // It is connected already.
+    /// events.connect().await?;
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Errors
     ///
@@ -184,6 +302,19 @@ impl EventStream {
 
     /// Up to where events came: what [`EventsStream::after`] takes, also in another process. `None`
     /// before the server answered.
+    ///
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// use floe_client::{EventCreate, EventsStream};
+    ///
+    /// let mut events = client.events().stream(EventsStream::new()).await?;
+    /// assert_eq!(events.place(), None);
+    /// client.events().ingest(&[EventCreate::for_external_customer("chat", "user-1")]).await?;
+    /// let event = events.next().await?;
+    /// assert_eq!(events.place(), Some(event.id.to_string().as_str()));
+    /// # Ok(())
+    /// # });
+    /// ```
     #[must_use]
     pub fn place(&self) -> Option<&str> {
         self.place.as_deref()

@@ -17,6 +17,8 @@ const PATH: [&str; 3] = ["v1", "events", "export"];
 /// Only Floe has this; Polar answers [`Error::NotFound`].
 ///
 /// ```
+/// # floe_client_doc::run(async |client| {
+/// # floe_client_doc::events(&client).await?;
 /// use floe_client::EventsExport;
 ///
 /// let march = EventsExport::new()
@@ -24,7 +26,11 @@ const PATH: [&str; 3] = ["v1", "events", "export"];
 ///     .end("2026-04-01T00:00:00Z".parse()?)
 ///     .name("ai_usage")
 ///     .external_customer_id("user-1");
-/// # Ok::<(), floe_client::InvalidTimestamp>(())
+/// let mut export = client.events().export(&march).await?;
+/// let lines = export.next().await?.expect("there is an event");
+/// assert_eq!(lines.iter().filter(|byte| **byte == b'\n').count(), 1);
+/// # Ok(())
+/// # });
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct EventsExport {
@@ -33,12 +39,34 @@ pub struct EventsExport {
 
 impl EventsExport {
     /// All.
+    ///
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// # floe_client_doc::events(&client).await?;
+    /// use floe_client::EventsExport;
+    ///
+    /// let mut export = client.events().export(&EventsExport::new()).await?;
+    /// assert!(export.next().await?.is_some());
+    /// # Ok(())
+    /// # });
+    /// ```
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Of this organization. The root token must name one; an organization's token need not.
+    ///
+    /// ```
+    /// # floe_client_doc::run_as_root(async |client| {
+    /// use floe_client::{EventsExport, OrganizationCreate};
+    ///
+    /// let acme = client.organizations().create(&OrganizationCreate::new("Acme", "acme")).await?;
+    /// let export = EventsExport::new().organization(acme.id);
+    /// assert_eq!(client.events().export(&export).await?.next().await?, None);
+    /// # Ok(())
+    /// # });
+    /// ```
     #[must_use]
     pub fn organization(mut self, id: uuid::Uuid) -> Self {
         self.parameters.set("organization_id", id);
@@ -46,6 +74,17 @@ impl EventsExport {
     }
 
     /// Only those that happened at this or after it.
+    ///
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// # floe_client_doc::events(&client).await?;
+    /// use floe_client::EventsExport;
+    ///
+    /// let export = EventsExport::new().start("2026-03-02T12:00:00Z".parse()?);
+    /// assert!(client.events().export(&export).await?.next().await?.is_some());
+    /// # Ok(())
+    /// # });
+    /// ```
     #[must_use]
     pub fn start(mut self, start: Timestamp) -> Self {
         self.parameters.set("start_timestamp", start);
@@ -54,6 +93,17 @@ impl EventsExport {
 
     /// Only those that happened before this, not at it: exports of times that follow one another
     /// have no event twice.
+    ///
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// # floe_client_doc::events(&client).await?;
+    /// use floe_client::EventsExport;
+    ///
+    /// let export = EventsExport::new().end("2026-03-01T12:00:00Z".parse()?);
+    /// assert_eq!(client.events().export(&export).await?.next().await?, None);
+    /// # Ok(())
+    /// # });
+    /// ```
     #[must_use]
     pub fn end(mut self, end: Timestamp) -> Self {
         self.parameters.set("end_timestamp", end);
@@ -61,6 +111,18 @@ impl EventsExport {
     }
 
     /// Only those that the filter lets through, as a meter's would.
+    ///
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// # floe_client_doc::events(&client).await?;
+    /// use floe_client::{EventsExport, Filter, FilterClause};
+    ///
+    /// let huge = Filter::and().clause(FilterClause::greater("tokens", 1000));
+    /// let export = EventsExport::new().filter(&huge);
+    /// assert_eq!(client.events().export(&export).await?.next().await?, None);
+    /// # Ok(())
+    /// # });
+    /// ```
     #[must_use]
     pub fn filter(mut self, filter: &Filter) -> Self {
         // A filter is always JSON: it consists of texts, numbers and truth values.
@@ -69,6 +131,17 @@ impl EventsExport {
     }
 
     /// Only those that this meter counts.
+    ///
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// # let meter = floe_client_doc::meter(&client).await?;
+    /// use floe_client::EventsExport;
+    ///
+    /// let export = EventsExport::new().meter_id(meter.id);
+    /// assert!(client.events().export(&export).await?.next().await?.is_some());
+    /// # Ok(())
+    /// # });
+    /// ```
     #[must_use]
     pub fn meter_id(mut self, id: uuid::Uuid) -> Self {
         self.parameters.set("meter_id", id);
@@ -76,14 +149,32 @@ impl EventsExport {
     }
 
     /// Only those of this name, or of one of those, if called more than once.
+    ///
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// # floe_client_doc::events(&client).await?;
+    /// use floe_client::EventsExport;
+    ///
+    /// let export = EventsExport::new().name("ai_usage").name("embedding");
+    /// assert!(client.events().export(&export).await?.next().await?.is_some());
+    /// # Ok(())
+    /// # });
+    /// ```
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.parameters.add("name", name.into());
         self
     }
 
-    customer_setters!();
-    metadata_setter!();
+    customer_setters!(
+        EventsExport,
+        "let mut export = client.events().export(&wanted).await?;\nassert!(export.next().await?.is_some());"
+    );
+    metadata_setter!(
+        EventsExport,
+        r#""model", "small""#,
+        "let mut export = client.events().export(&wanted).await?;\nassert!(export.next().await?.is_some());"
+    );
 }
 
 impl Events<'_> {
@@ -93,18 +184,22 @@ impl Events<'_> {
     /// acknowledged when the call was made, however long it takes; the timeout of the client is for
     /// each part, not for the whole. Nothing is sent again if the connection breaks.
     ///
-    /// ```no_run
-    /// # async fn example(client: floe_client::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// # floe_client_doc::events(&client).await?;
+    /// # let folder = floe_client_doc::tempfile::tempdir()?;
+    /// # let path = folder.path().join("events.ndjson");
     /// use std::io::Write as _;
     /// use floe_client::EventsExport;
     ///
-    /// let mut file = std::fs::File::create("events.ndjson")?;
+    /// let mut file = std::fs::File::create(&path)?;
     /// let mut export = client.events().export(&EventsExport::new()).await?;
     /// while let Some(lines) = export.next().await? {
     ///     file.write_all(&lines)?;
     /// }
+    /// assert_eq!(std::fs::read_to_string(&path)?.lines().count(), 2);
     /// # Ok(())
-    /// # }
+    /// # });
     /// ```
     ///
     /// # Errors
@@ -118,6 +213,21 @@ impl Events<'_> {
 }
 
 /// Events on their way; see [`Events::export`].
+///
+/// ```
+/// # floe_client_doc::run(async |client| {
+/// # floe_client_doc::events(&client).await?;
+/// use floe_client::{EventsExport, ExportedEvents};
+///
+/// let mut export: ExportedEvents = client.events().export(&EventsExport::new()).await?;
+/// let mut bytes = 0;
+/// while let Some(lines) = export.next().await? {
+///     bytes += lines.len();
+/// }
+/// assert!(bytes > 0);
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug)]
 pub struct ExportedEvents {
     client: Client,
@@ -129,18 +239,22 @@ pub struct ExportedEvents {
 impl ExportedEvents {
     /// The next lines, whole ones; `None` after the last.
     ///
-    /// ```no_run
-    /// # async fn example(
-    /// #     mut export: floe_client::ExportedEvents,
-    /// # ) -> Result<(), Box<dyn std::error::Error>> {
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// # floe_client_doc::events(&client).await?;
+    /// use floe_client::{EventCreate, EventsExport};
+    ///
+    /// let mut export = client.events().export(&EventsExport::new()).await?;
+    /// let mut events: Vec<EventCreate> = Vec::new();
     /// while let Some(lines) = export.next().await? {
     ///     for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-    ///         let event: serde_json::Value = serde_json::from_slice(line)?;
-    ///         println!("{}", event["name"]);
+    ///         events.push(serde_json::from_slice(line)?);
     ///     }
     /// }
+    /// // They have their external ids: to ingest them again changes nothing.
+    /// assert_eq!(client.events().ingest(&events).await?.duplicates, 2);
     /// # Ok(())
-    /// # }
+    /// # });
     /// ```
     ///
     /// # Errors

@@ -1,17 +1,28 @@
 //! Which events a meter counts.
 
-use std::fmt;
+mod clause;
+mod read;
+#[cfg(test)]
+mod tests;
 
-use serde::de::{self, Deserializer, Visitor};
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use serde::Serialize;
 
+pub use self::clause::{CLAUSE_VALUE_CHARS_MAX, FilterClause, FilterValue, Operator};
 use crate::wire::wire_names;
 
 /// Filters within filters, the outermost included, at most.
+///
+/// ```
+/// use floe_client::{FILTER_LEVELS_MAX, Filter, InvalidFilter};
+///
+/// let mut filter = Filter::and();
+/// for _ in 1..FILTER_LEVELS_MAX {
+///     filter = Filter::and().nest(filter)?;
+/// }
+/// assert_eq!(Filter::and().nest(filter), Err(InvalidFilter::TooDeep));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub const FILTER_LEVELS_MAX: usize = 64;
-/// Characters of a text that a clause compares with, at most.
-pub const CLAUSE_VALUE_CHARS_MAX: usize = 1000;
 
 wire_names! {
     /// How the clauses of a filter are joined.
@@ -30,377 +41,14 @@ wire_names! {
     }
 }
 
-wire_names! {
-    /// How a clause compares.
-    ///
-    /// ```
-    /// use floe_client::Operator;
-    ///
-    /// assert_eq!("gte".parse(), Ok(Operator::GreaterOrEqual));
-    /// ```
-    pub enum Operator {
-        /// Equal.
-        Equal = "eq",
-        /// Not equal.
-        NotEqual = "ne",
-        /// Greater.
-        Greater = "gt",
-        /// Greater or equal.
-        GreaterOrEqual = "gte",
-        /// Less.
-        Less = "lt",
-        /// Less or equal.
-        LessOrEqual = "lte",
-        /// The value is part of the text.
-        Like = "like",
-        /// The value is not part of the text.
-        NotLike = "not_like",
-    }
-}
-
-impl Operator {
-    const fn orders(self) -> bool {
-        matches!(self, Self::Greater | Self::GreaterOrEqual | Self::Less | Self::LessOrEqual)
-    }
-}
-
-/// What a clause compares with: a text, a whole number of 32 bits, or a truth value. There is no
-/// other kind, and a fraction or a larger number cannot be said.
-///
-/// ```
-/// use floe_client::FilterValue;
-///
-/// assert_eq!(FilterValue::from(5), FilterValue::Integer(5));
-/// assert_eq!(FilterValue::from("5"), FilterValue::String("5".to_owned()));
-/// assert_ne!(FilterValue::from(5), FilterValue::from("5"));
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
-#[serde(untagged)]
-pub enum FilterValue {
-    /// A text of at most [`CLAUSE_VALUE_CHARS_MAX`] characters.
-    String(String),
-    /// A whole number.
-    Integer(i32),
-    /// A truth value; equal or not, but neither less nor greater.
-    Boolean(bool),
-}
-
-impl fmt::Display for FilterValue {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::String(text) => f.pad(text),
-            Self::Integer(number) => fmt::Display::fmt(number, f),
-            Self::Boolean(value) => fmt::Display::fmt(value, f),
-        }
-    }
-}
-
-impl From<&str> for FilterValue {
-    fn from(text: &str) -> Self {
-        Self::String(text.to_owned())
-    }
-}
-
-impl From<String> for FilterValue {
-    fn from(text: String) -> Self {
-        Self::String(text)
-    }
-}
-
-impl From<i32> for FilterValue {
-    fn from(number: i32) -> Self {
-        Self::Integer(number)
-    }
-}
-
-impl From<bool> for FilterValue {
-    fn from(value: bool) -> Self {
-        Self::Boolean(value)
-    }
-}
-
-impl<'de> Deserialize<'de> for FilterValue {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Value;
-
-        impl Value {
-            fn integer<E: de::Error>(
-                number: impl TryInto<i32> + Copy + fmt::Display,
-            ) -> Result<FilterValue, E> {
-                number
-                    .try_into()
-                    .map(FilterValue::Integer)
-                    .map_err(|_| E::custom(format_args!("{number} is not within 32 bits")))
-            }
-        }
-
-        impl Visitor<'_> for Value {
-            type Value = FilterValue;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a text, a whole number of 32 bits or a truth value")
-            }
-
-            fn visit_bool<E: de::Error>(self, value: bool) -> Result<FilterValue, E> {
-                Ok(FilterValue::Boolean(value))
-            }
-
-            fn visit_i64<E: de::Error>(self, number: i64) -> Result<FilterValue, E> {
-                Self::integer(number)
-            }
-
-            fn visit_u64<E: de::Error>(self, number: u64) -> Result<FilterValue, E> {
-                Self::integer(number)
-            }
-
-            /// The wire takes `5.0` for `5`.
-            fn visit_f64<E: de::Error>(self, number: f64) -> Result<FilterValue, E> {
-                let is_within = number >= f64::from(i32::MIN) && number <= f64::from(i32::MAX);
-                if is_within && number.fract() == 0.0 {
-                    #[expect(clippy::cast_possible_truncation, reason = "whole and within")]
-                    return Ok(FilterValue::Integer(number as i32));
-                }
-                Err(E::custom(format_args!("{number} is no whole number of 32 bits")))
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<FilterValue, E> {
-                Ok(FilterValue::String(text.to_owned()))
-            }
-        }
-
-        deserializer.deserialize_any(Value)
-    }
-}
-
-/// What has an order: texts and numbers.
-mod ordered {
-    pub trait Ordered: Into<super::FilterValue> {}
-    impl Ordered for &str {}
-    impl Ordered for String {}
-    impl Ordered for i32 {}
-}
-
-/// One comparison of an event's property with a value.
-///
-/// A property is `name`, `source`, `timestamp` (in whole seconds of the Unix epoch), or a key of
-/// the event's metadata; deeper values are reached with dots, as in `_cost.amount`. An event that
-/// lacks the property is not counted, whatever the operator.
-///
-/// The constructors take only what can be compared: a truth value is neither less nor greater, and
-/// only texts are parts of texts.
-///
-/// ```
-/// use floe_client::FilterClause;
-///
-/// let clause = FilterClause::greater("tokens", 100);
-/// assert_eq!(
-///     serde_json::to_string(&clause)?,
-///     r#"{"property":"tokens","operator":"gt","value":100}"#
-/// );
-/// # Ok::<(), serde_json::Error>(())
-/// ```
-///
-/// ```compile_fail
-/// floe_client::FilterClause::greater("is_cached", true);
-/// ```
-///
-/// ```compile_fail
-/// floe_client::FilterClause::equal("tokens", 1.5);
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(try_from = "AnyClause")]
-pub struct FilterClause {
-    property: String,
-    operator: Operator,
-    value: FilterValue,
-}
-
-#[derive(Deserialize)]
-struct AnyClause {
-    property: String,
-    operator: Operator,
-    value: FilterValue,
-}
-
-impl TryFrom<AnyClause> for FilterClause {
-    type Error = InvalidFilter;
-
-    fn try_from(AnyClause { property, operator, value }: AnyClause) -> Result<Self, InvalidFilter> {
-        Self::new(property, operator, value)
-    }
-}
-
-impl FilterClause {
-    /// A clause whose operator is not known before. Where it is, the other constructors cannot
-    /// fail.
-    ///
-    /// ```
-    /// use floe_client::{FilterClause, InvalidFilter, Operator};
-    ///
-    /// let clause = FilterClause::new("tokens", "lte".parse()?, 5)?;
-    /// assert_eq!(clause, FilterClause::less_or_equal("tokens", 5));
-    /// let refused = FilterClause::new("is_cached", Operator::Less, true);
-    /// assert_eq!(refused, Err(InvalidFilter::BooleanOrder));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidFilter::BooleanOrder`] for a truth value that metadata should be less or greater
-    /// than, or that should be a time, and [`InvalidFilter::LongValue`] for a text of more than
-    /// [`CLAUSE_VALUE_CHARS_MAX`] characters.
-    pub fn new(
-        property: impl Into<String>,
-        operator: Operator,
-        value: impl Into<FilterValue>,
-    ) -> Result<Self, InvalidFilter> {
-        let clause = Self::any(property, operator, value);
-        match &clause.value {
-            FilterValue::Boolean(_) => {
-                // As servers do: what they refuse, and nothing else.
-                let is_refused =
-                    match clause.property.strip_prefix("metadata.").unwrap_or(&clause.property) {
-                        "name" | "source" => false,
-                        "timestamp" => !matches!(operator, Operator::Like | Operator::NotLike),
-                        _ => operator.orders(),
-                    };
-                if is_refused {
-                    return Err(InvalidFilter::BooleanOrder);
-                }
-            }
-            FilterValue::String(text) if text.chars().count() > CLAUSE_VALUE_CHARS_MAX => {
-                return Err(InvalidFilter::LongValue);
-            }
-            _ => {}
-        }
-        Ok(clause)
-    }
-
-    fn any(property: impl Into<String>, operator: Operator, value: impl Into<FilterValue>) -> Self {
-        Self { property: property.into(), operator, value: value.into() }
-    }
-
-    /// The property equals the value.
-    ///
-    /// ```
-    /// use floe_client::FilterClause;
-    ///
-    /// let is_cached = FilterClause::equal("is_cached", true);
-    /// ```
-    #[must_use]
-    pub fn equal(property: impl Into<String>, value: impl Into<FilterValue>) -> Self {
-        Self::any(property, Operator::Equal, value)
-    }
-
-    /// The property is there and differs from the value.
-    ///
-    /// ```
-    /// use floe_client::FilterClause;
-    ///
-    /// let elsewhere = FilterClause::not_equal("region", "eu");
-    /// ```
-    #[must_use]
-    pub fn not_equal(property: impl Into<String>, value: impl Into<FilterValue>) -> Self {
-        Self::any(property, Operator::NotEqual, value)
-    }
-
-    /// The property is greater than the value: a `&str`, a `String` or an `i32`.
-    ///
-    /// ```
-    /// use floe_client::FilterClause;
-    ///
-    /// let many = FilterClause::greater("tokens", 100);
-    /// ```
-    #[must_use]
-    pub fn greater(property: impl Into<String>, value: impl ordered::Ordered) -> Self {
-        Self::any(property, Operator::Greater, value)
-    }
-
-    /// The property is greater than the value or equal to it: a `&str`, a `String` or an `i32`.
-    ///
-    /// ```
-    /// use floe_client::FilterClause;
-    ///
-    /// let many = FilterClause::greater_or_equal("tokens", 101);
-    /// ```
-    #[must_use]
-    pub fn greater_or_equal(property: impl Into<String>, value: impl ordered::Ordered) -> Self {
-        Self::any(property, Operator::GreaterOrEqual, value)
-    }
-
-    /// The property is less than the value: a `&str`, a `String` or an `i32`.
-    ///
-    /// ```
-    /// use floe_client::FilterClause;
-    ///
-    /// let few = FilterClause::less("tokens", 10);
-    /// ```
-    #[must_use]
-    pub fn less(property: impl Into<String>, value: impl ordered::Ordered) -> Self {
-        Self::any(property, Operator::Less, value)
-    }
-
-    /// The property is less than the value or equal to it: a `&str`, a `String` or an `i32`.
-    ///
-    /// ```
-    /// use floe_client::FilterClause;
-    ///
-    /// let few = FilterClause::less_or_equal("tokens", 9);
-    /// ```
-    #[must_use]
-    pub fn less_or_equal(property: impl Into<String>, value: impl ordered::Ordered) -> Self {
-        Self::any(property, Operator::LessOrEqual, value)
-    }
-
-    /// The property's text has this text in it.
-    ///
-    /// ```
-    /// use floe_client::FilterClause;
-    ///
-    /// let a_large_model = FilterClause::like("model", "-large");
-    /// ```
-    #[must_use]
-    pub fn like(property: impl Into<String>, text: impl Into<String>) -> Self {
-        Self::any(property, Operator::Like, text.into())
-    }
-
-    /// The property is there and its text does not have this text in it.
-    ///
-    /// ```
-    /// use floe_client::FilterClause;
-    ///
-    /// let not_a_test = FilterClause::not_like("model", "test");
-    /// ```
-    #[must_use]
-    pub fn not_like(property: impl Into<String>, text: impl Into<String>) -> Self {
-        Self::any(property, Operator::NotLike, text.into())
-    }
-
-    /// What is compared, without the leading `metadata.` in a server's answers.
-    #[must_use]
-    pub fn property(&self) -> &str {
-        &self.property
-    }
-
-    /// How.
-    #[must_use]
-    pub fn operator(&self) -> Operator {
-        self.operator
-    }
-
-    /// What with.
-    #[must_use]
-    pub fn value(&self) -> &FilterValue {
-        &self.value
-    }
-}
-
 /// Clauses and filters, joined by [`Conjunction::And`] or [`Conjunction::Or`].
 ///
 /// ```
-/// use floe_client::{Filter, FilterClause};
+/// # floe_client_doc::run(async |client| {
+/// # floe_client_doc::events(&client).await?;
+/// use floe_client::{EventsList, Filter, FilterClause};
 ///
-/// let filter = Filter::and()
+/// let large = Filter::and()
 ///     .clause(FilterClause::equal("name", "ai_usage"))
 ///     .nest(
 ///         Filter::or()
@@ -408,7 +56,7 @@ impl FilterClause {
 ///             .clause(FilterClause::like("model", "-large")),
 ///     )?;
 /// assert_eq!(
-///     serde_json::to_string(&filter)?,
+///     serde_json::to_string(&large)?,
 ///     concat!(
 ///         r#"{"conjunction":"and","clauses":["#,
 ///         r#"{"property":"name","operator":"eq","value":"ai_usage"},"#,
@@ -417,7 +65,10 @@ impl FilterClause {
 ///         r#"{"property":"model","operator":"like","value":"-large"}]}]}"#,
 ///     )
 /// );
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// let page = client.events().list(&EventsList::new().filter(&large)).await?;
+/// assert_eq!(page.items.len(), 2);
+/// # Ok(())
+/// # });
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Filter {
@@ -425,63 +76,16 @@ pub struct Filter {
     clauses: Vec<FilterPart>,
 }
 
-/// A filter or a clause, whose own parts are not read yet: each is read for itself, so that the
-/// levels can be counted, and so that a filter may be as deep as the wire allows, which is more
-/// than the reader of JSON does.
-#[derive(Deserialize)]
-struct AnyPart {
-    conjunction: Option<Conjunction>,
-    clauses: Option<Vec<Box<RawValue>>>,
-    property: Option<String>,
-    operator: Option<Operator>,
-    value: Option<FilterValue>,
-}
-
-impl AnyPart {
-    fn read<E: de::Error>(self, level: usize) -> Result<FilterPart, E> {
-        let Self { conjunction, clauses, property, operator, value } = self;
-        if conjunction.is_none() && clauses.is_none() {
-            let property = property.ok_or_else(|| E::missing_field("property"))?;
-            let operator = operator.ok_or_else(|| E::missing_field("operator"))?;
-            let value = value.ok_or_else(|| E::missing_field("value"))?;
-            return FilterClause::new(property, operator, value)
-                .map(FilterPart::Clause)
-                .map_err(E::custom);
-        }
-        if level > FILTER_LEVELS_MAX {
-            return Err(E::custom(InvalidFilter::TooDeep));
-        }
-        let conjunction = conjunction.ok_or_else(|| E::missing_field("conjunction"))?;
-        let clauses = clauses.ok_or_else(|| E::missing_field("clauses"))?;
-        let read = |raw: Box<RawValue>| {
-            serde_json::from_str::<Self>(raw.get()).map_err(E::custom)?.read(level + 1)
-        };
-        let clauses = clauses.into_iter().map(read).collect::<Result<_, _>>()?;
-        Ok(FilterPart::Filter(Filter { conjunction, clauses }))
-    }
-}
-
-impl<'de> Deserialize<'de> for Filter {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match AnyPart::deserialize(deserializer)?.read(1)? {
-            FilterPart::Filter(filter) => Ok(filter),
-            FilterPart::Clause(_) => Err(de::Error::missing_field("conjunction")),
-        }
-    }
-}
-
 /// A part of a [`Filter`].
 ///
 /// ```
 /// use floe_client::{Filter, FilterClause, FilterPart};
 ///
-/// let filter = Filter::and().clause(FilterClause::equal("name", "ai_usage"));
-/// for part in filter.clauses() {
-///     match part {
-///         FilterPart::Clause(clause) => println!("{}", clause.property()),
-///         FilterPart::Filter(filter) => println!("{} in parentheses", filter.clauses().len()),
-///     }
-/// }
+/// let tokens = FilterClause::greater("tokens", 100);
+/// let filter = Filter::and().clause(tokens.clone()).nest(Filter::or())?;
+/// assert_eq!(filter.clauses()[0], FilterPart::Clause(tokens));
+/// assert_eq!(filter.clauses()[1], FilterPart::Filter(Filter::or()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
@@ -496,7 +100,10 @@ impl Filter {
     /// A filter that holds if all its parts do. Without any, it holds for every event.
     ///
     /// ```
-    /// let every_event = floe_client::Filter::and();
+    /// use floe_client::Filter;
+    ///
+    /// let every_event = Filter::and();
+    /// assert!(every_event.clauses().is_empty());
     /// ```
     #[must_use]
     pub fn and() -> Self {
@@ -506,11 +113,16 @@ impl Filter {
     /// A filter that holds if one of its parts does. Without any, it holds for every event.
     ///
     /// ```
-    /// use floe_client::{Filter, FilterClause};
+    /// # floe_client_doc::run(async |client| {
+    /// # floe_client_doc::events(&client).await?;
+    /// use floe_client::{EventsList, Filter, FilterClause};
     ///
     /// let either = Filter::or()
-    ///     .clause(FilterClause::equal("name", "completion"))
+    ///     .clause(FilterClause::equal("name", "ai_usage"))
     ///     .clause(FilterClause::equal("name", "embedding"));
+    /// assert_eq!(client.events().list(&EventsList::new().filter(&either)).await?.items.len(), 2);
+    /// # Ok(())
+    /// # });
     /// ```
     #[must_use]
     pub fn or() -> Self {
@@ -522,7 +134,10 @@ impl Filter {
     /// ```
     /// use floe_client::{Filter, FilterClause};
     ///
-    /// let filter = Filter::and().clause(FilterClause::equal("name", "ai_usage"));
+    /// let filter = Filter::and()
+    ///     .clause(FilterClause::equal("name", "ai_usage"))
+    ///     .clause(FilterClause::greater("tokens", 100));
+    /// assert_eq!(filter.clauses().len(), 2);
     /// ```
     #[must_use]
     pub fn clause(mut self, clause: FilterClause) -> Self {
@@ -552,12 +167,26 @@ impl Filter {
     }
 
     /// How the parts are joined.
+    ///
+    /// ```
+    /// use floe_client::{Conjunction, Filter};
+    ///
+    /// assert_eq!(Filter::and().conjunction(), Conjunction::And);
+    /// ```
     #[must_use]
     pub fn conjunction(&self) -> Conjunction {
         self.conjunction
     }
 
     /// The parts, in order.
+    ///
+    /// ```
+    /// use floe_client::{Filter, FilterClause, FilterPart};
+    ///
+    /// let clause = FilterClause::equal("name", "ai_usage");
+    /// let filter = Filter::and().clause(clause.clone());
+    /// assert_eq!(filter.clauses(), [FilterPart::Clause(clause)]);
+    /// ```
     #[must_use]
     pub fn clauses(&self) -> &[FilterPart] {
         &self.clauses
@@ -593,68 +222,4 @@ pub enum InvalidFilter {
     /// A text is longer than [`CLAUSE_VALUE_CHARS_MAX`].
     #[error("a value has at most {CLAUSE_VALUE_CHARS_MAX} characters")]
     LongValue,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn any_filter_of_the_wire_is_read_and_written() {
-        for text in [
-            r#"{"conjunction":"and","clauses":[]}"#,
-            r#"{"conjunction":"or","clauses":[{"property":"a.b","operator":"not_like","value":""}]}"#,
-            r#"{"conjunction":"and","clauses":[{"property":"a","operator":"like","value":-2147483648},{"conjunction":"or","clauses":[{"property":"","operator":"ne","value":false}]}]}"#,
-        ] {
-            let filter: Filter = serde_json::from_str(text).unwrap();
-            assert_eq!(serde_json::to_string(&filter).unwrap(), text);
-        }
-        let filter: Filter = serde_json::from_str(
-            r#"{"conjunction":"and","clauses":[{"property":"a","operator":"eq","value":5.0}]}"#,
-        )
-        .unwrap();
-        assert_eq!(filter, Filter::and().clause(FilterClause::equal("a", 5)));
-    }
-
-    #[test]
-    fn what_servers_refuse_is_no_filter() {
-        let clause = |operator: &str, value: &str| {
-            let text = format!(r#"{{"property":"a","operator":"{operator}","value":{value}}}"#);
-            serde_json::from_str::<FilterClause>(&text)
-        };
-        assert!(clause("eq", "1").is_ok());
-        for value in ["1.5", "null", "2147483648", "-2147483649", "[]", "{}", "1e20"] {
-            assert!(clause("eq", value).is_err(), "{value}");
-        }
-        assert!(clause("gt", "true").is_err());
-        let error = serde_json::from_str::<Filter>(r#"{"conjunction":"and"}"#).unwrap_err();
-        assert!(error.to_string().starts_with("missing field `clauses`"), "{error}");
-        let text = r#"{"conjunction":"and","clauses":[{"property":"a"}]}"#;
-        let error = serde_json::from_str::<Filter>(text).unwrap_err();
-        assert!(error.to_string().starts_with("missing field `operator`"), "{error}");
-        assert!(clause("is", "1").is_err());
-        assert!(FilterClause::new("timestamp", Operator::Equal, true).is_err());
-        assert!(FilterClause::new("a", Operator::NotEqual, true).is_ok());
-    }
-
-    #[test]
-    fn it_nests_so_deep_and_no_deeper() {
-        let mut filter = Filter::and();
-        for _ in 1..FILTER_LEVELS_MAX {
-            filter = Filter::or().nest(filter).unwrap();
-        }
-        let text = serde_json::to_string(&filter).unwrap();
-        assert_eq!(serde_json::from_str::<Filter>(&text).unwrap(), filter);
-        assert_eq!(Filter::or().nest(filter.clone()), Err(InvalidFilter::TooDeep));
-        let mut inner = Filter::or().clause(FilterClause::equal("a", 1));
-        for _ in 1..FILTER_LEVELS_MAX {
-            inner = Filter::or().nest(inner).unwrap();
-        }
-        let meter = format!(r#"[{{"filter":{}}}]"#, serde_json::to_string(&inner).unwrap());
-        let read: Vec<std::collections::BTreeMap<String, Filter>> =
-            serde_json::from_str(&meter).unwrap();
-        assert_eq!(read[0]["filter"], inner);
-        let text = format!(r#"{{"conjunction":"or","clauses":[{text}]}}"#);
-        assert!(serde_json::from_str::<Filter>(&text).is_err());
-    }
 }

@@ -1,6 +1,7 @@
 //! Events sent in the background.
 
 mod batch;
+mod options;
 mod spool;
 mod spool_file;
 mod worker;
@@ -10,15 +11,14 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, TryAcquireError, mpsc, oneshot};
 use tokio::task::JoinHandle;
-use uuid::Uuid;
 
+pub use self::options::IngestorOptions;
+use self::options::OnRefused;
 use self::spool::Spool;
-use self::worker::{Message, Worker};
-use crate::client::Client;
+use self::worker::Message;
 use crate::error::{Cause, Error};
 use crate::event_create::EventCreate;
 use crate::events::BODY_BYTES_MAX;
@@ -30,155 +30,6 @@ const BODY_BYTES_EXTRA: usize = 64;
 const EVENT_BYTES_MAX: usize = BODY_BYTES_MAX - BODY_BYTES_EXTRA;
 /// Refused events that [`Ingestor::flush`] returns, at most.
 const REFUSED_MAX: usize = 1000;
-
-/// How an [`Ingestor`] shall work.
-///
-/// ```no_run
-/// # async fn example(client: floe_client::Client) -> Result<(), Box<dyn std::error::Error>> {
-/// use std::time::Duration;
-/// use floe_client::IngestorOptions;
-///
-/// let ingestor = IngestorOptions::new()
-///     .batch_events(500)
-///     .batch_time(Duration::from_millis(200))
-///     .queue_events(50_000)
-///     .spool("/var/spool/my-service/floe")
-///     .on_refused(|refused| eprintln!("{:?}: {}", refused.event, refused.reason))
-///     .start(&client)?;
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Clone)]
-pub struct IngestorOptions {
-    batch_events: usize,
-    batch_time: Duration,
-    queue_events: usize,
-    queue_bytes: usize,
-    spool: Option<PathBuf>,
-    on_refused: Option<OnRefused>,
-}
-
-type OnRefused = Arc<dyn Fn(Refused) + Send + Sync>;
-
-impl fmt::Debug for IngestorOptions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("IngestorOptions")
-            .field("batch_events", &self.batch_events)
-            .field("batch_time", &self.batch_time)
-            .field("queue_events", &self.queue_events)
-            .field("queue_bytes", &self.queue_bytes)
-            .field("spool", &self.spool)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Default for IngestorOptions {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl IngestorOptions {
-    /// Batches of 1,000 events or one second, a queue of 10,000 events or 64 MiB, and no spool.
-    #[must_use]
-    pub fn new() -> Self {
-        Self {
-            batch_events: 1000,
-            batch_time: Duration::from_secs(1),
-            queue_events: 10_000,
-            queue_bytes: 64 * 1024 * 1024,
-            spool: None,
-            on_refused: None,
-        }
-    }
-
-    /// Events in one call, at most; 0 means 1. A call is also full when it has
-    /// [`BODY_BYTES_MAX`] bytes.
-    #[must_use]
-    pub fn batch_events(mut self, events: usize) -> Self {
-        self.batch_events = events.max(1);
-        self
-    }
-
-    /// How long an event waits for others to come along, at most.
-    #[must_use]
-    pub fn batch_time(mut self, time: Duration) -> Self {
-        self.batch_time = time;
-        self
-    }
-
-    /// Events that are sent and not yet answered, at most, from 1 to 1,000,000,000.
-    #[must_use]
-    pub fn queue_events(mut self, events: usize) -> Self {
-        self.queue_events = events.clamp(1, 1_000_000_000);
-        self
-    }
-
-    /// Bytes of events, as JSON, that are sent and not yet answered: memory, and space on disk with
-    /// a spool. From [`BODY_BYTES_MAX`] to 1 GiB; what is beyond is taken for the nearer bound.
-    #[must_use]
-    pub fn queue_bytes(mut self, bytes: usize) -> Self {
-        self.queue_bytes = bytes.clamp(BODY_BYTES_MAX, 1 << 30);
-        self
-    }
-
-    /// A folder of this ingestor's own, made if it is not there, that keeps events until a server
-    /// has them. What a process before left there, which crashed or had no server, is sent first.
-    #[must_use]
-    pub fn spool(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.spool = Some(folder.into());
-        self
-    }
-
-    /// Is told of each event that a server refused, in place of [`Ingestor::flush`]. It is called
-    /// between calls to the server, and must not take long.
-    #[must_use]
-    pub fn on_refused(mut self, tell: impl Fn(Refused) + Send + Sync + 'static) -> Self {
-        self.on_refused = Some(Arc::new(tell));
-        self
-    }
-
-    /// Starts it, on the tokio runtime that this is called in.
-    ///
-    /// # Errors
-    ///
-    /// [`IngestorError::Spool`] if the spool's folder cannot be used, is another process's, or is
-    /// damaged other than at the end of its last file.
-    ///
-    /// # Panics
-    ///
-    /// Outside a tokio runtime.
-    pub fn start(self, client: &Client) -> Result<Ingestor, IngestorError> {
-        let (messages, received) = mpsc::unbounded_channel();
-        let space = Space {
-            events: Arc::new(Semaphore::new(self.queue_events)),
-            bytes: Arc::new(Semaphore::new(self.queue_bytes)),
-        };
-        let spool = match &self.spool {
-            Some(folder) => Some(Spool::open(folder, space.clone(), messages.clone())?),
-            None => None,
-        };
-        let recovered = spool.as_ref().map_or(0, Spool::recovered);
-        let worker = Worker::new(
-            client.clone(),
-            space.clone(),
-            received,
-            self.batch_events,
-            self.batch_time,
-            self.on_refused,
-        );
-        let worker = tokio::spawn(worker.run());
-        Ok(Ingestor {
-            id: Uuid::new_v4().simple().to_string(),
-            count: AtomicU64::new(0),
-            space,
-            messages,
-            spool,
-            recovered,
-            worker: Some(worker),
-        })
-    }
-}
 
 /// What bounds the queue. An event has a part of both until it is answered.
 #[derive(Debug, Clone)]
@@ -251,8 +102,8 @@ struct Item {
 /// has as long as its runtime runs and the server answers; then it stops, and what is left is lost,
 /// or in the spool.
 ///
-/// ```no_run
-/// # async fn example(client: floe_client::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// ```
+/// # floe_client_doc::run(async |client| {
 /// use floe_client::{EventCreate, IngestorOptions};
 ///
 /// let ingestor = IngestorOptions::new().start(&client)?;
@@ -261,9 +112,9 @@ struct Item {
 ///     ingestor.send(event.property("tokens", tokens)).await?;
 /// }
 /// let flushed = ingestor.close().await?;
-/// println!("{} new, {} refused", flushed.inserted, flushed.refused_total);
+/// assert_eq!((flushed.inserted, flushed.refused_total), (10_000, 0));
 /// # Ok(())
-/// # }
+/// # });
 /// ```
 pub struct Ingestor {
     /// Random; with the count, external ids that nobody else makes.
@@ -293,14 +144,16 @@ impl Ingestor {
     /// To drop the future while it waits for space sends nothing. While it waits for the disk, the
     /// event may be sent or not.
     ///
-    /// ```no_run
-    /// # async fn example(ingestor: floe_client::Ingestor) -> Result<(), floe_client::IngestorError> {
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// # let ingestor = floe_client::IngestorOptions::new().start(&client)?;
     /// use floe_client::EventCreate;
     ///
     /// let event = EventCreate::for_external_customer("ai_usage", "user-1").property("tokens", 120);
     /// ingestor.send(event).await?;
+    /// # assert_eq!(ingestor.flush().await?.inserted, 1);
     /// # Ok(())
-    /// # }
+    /// # });
     /// ```
     ///
     /// # Errors
@@ -316,16 +169,20 @@ impl Ingestor {
     /// Sends an event if there is space in the queue at once. With a spool it waits for the disk,
     /// as [`send`](Self::send) does.
     ///
-    /// ```no_run
-    /// # async fn example(ingestor: floe_client::Ingestor, event: floe_client::EventCreate) {
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// # let ingestor = floe_client::IngestorOptions::new().start(&client)?;
+    /// # let event = floe_client::EventCreate::for_external_customer("ai_usage", "user-1");
     /// use floe_client::IngestorError;
     ///
     /// match ingestor.try_send(event).await {
     ///     Ok(()) => {}
     ///     Err(IngestorError::Full) => eprintln!("dropped an event"),
-    ///     Err(error) => eprintln!("{error}"),
+    ///     Err(error) => return Err(error.into()),
     /// }
-    /// # }
+    /// # assert_eq!(ingestor.flush().await?.inserted, 1);
+    /// # Ok(())
+    /// # });
     /// ```
     ///
     /// # Errors
@@ -376,14 +233,19 @@ impl Ingestor {
     /// The counts are those since the last flush that succeeded. To drop the future loses no event;
     /// with a spool that still sends what the last run left, it may lose counts.
     ///
-    /// ```no_run
-    /// # async fn example(ingestor: floe_client::Ingestor) -> Result<(), floe_client::IngestorError> {
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// # let ingestor = floe_client::IngestorOptions::new().start(&client)?;
+    /// use floe_client::EventCreate;
+    ///
+    /// ingestor.send(EventCreate::for_external_customer("ai_usage", "user-1")).await?;
     /// let flushed = ingestor.flush().await?;
     /// for refused in &flushed.refused {
     ///     eprintln!("{:?}: {}", refused.event, refused.reason);
     /// }
+    /// assert_eq!(flushed.inserted, 1);
     /// # Ok(())
-    /// # }
+    /// # });
     /// ```
     ///
     /// # Errors
@@ -408,12 +270,15 @@ impl Ingestor {
     /// Flushes, and ends. When it returns, the spool is free for another ingestor, and empty if it
     /// succeeded.
     ///
-    /// ```no_run
-    /// # async fn example(ingestor: floe_client::Ingestor) {
-    /// if let Err(error) = ingestor.close().await {
-    ///     eprintln!("not everything is sent: {error}");
-    /// }
-    /// # }
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// # let ingestor = floe_client::IngestorOptions::new().start(&client)?;
+    /// use floe_client::EventCreate;
+    ///
+    /// ingestor.send(EventCreate::for_external_customer("ai_usage", "user-1")).await?;
+    /// assert_eq!(ingestor.close().await?.inserted, 1);
+    /// # Ok(())
+    /// # });
     /// ```
     ///
     /// # Errors
@@ -434,10 +299,16 @@ impl Ingestor {
 
     /// Events that the spool held as this ingestor started, which are sent again.
     ///
-    /// ```no_run
-    /// # fn example(ingestor: &floe_client::Ingestor) {
-    /// println!("{} events of the last run", ingestor.recovered());
-    /// # }
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// # let folder = floe_client_doc::tempfile::tempdir()?;
+    /// # let folder = folder.path().join("spool");
+    /// use floe_client::IngestorOptions;
+    ///
+    /// let ingestor = IngestorOptions::new().spool(folder).start(&client)?;
+    /// assert_eq!(ingestor.recovered(), 0, "the folder is new");
+    /// # Ok(())
+    /// # });
     /// ```
     #[must_use]
     pub fn recovered(&self) -> u64 {
@@ -452,6 +323,20 @@ impl Drop for Ingestor {
 }
 
 /// What became of events that were sent.
+///
+/// ```
+/// # floe_client_doc::run(async |client| {
+/// # let ingestor = floe_client::IngestorOptions::new().start(&client)?;
+/// use floe_client::EventCreate;
+///
+/// let chat = EventCreate::for_external_customer("chat", "user-1").external_id("chat-1");
+/// ingestor.send(chat.clone()).await?;
+/// ingestor.send(chat).await?;
+/// let flushed = ingestor.flush().await?;
+/// assert_eq!((flushed.inserted, flushed.duplicates, flushed.refused_total), (1, 1, 0));
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct Flushed {
@@ -476,6 +361,19 @@ impl Flushed {
 }
 
 /// An event that a server refused, and why. It is not sent again.
+///
+/// ```
+/// # floe_client_doc::run(async |client| {
+/// # let ingestor = floe_client::IngestorOptions::new().start(&client)?;
+/// use floe_client::{EVENT_NAME_CHARS_MAX, EventCreate};
+///
+/// let long = "a".repeat(EVENT_NAME_CHARS_MAX + 1);
+/// ingestor.send(EventCreate::for_external_customer(long, "user-1")).await?;
+/// let refused = &ingestor.flush().await?.refused[0];
+/// assert_eq!(refused.reason.violations()[0].kind, "string_too_long");
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Refused {
@@ -488,8 +386,12 @@ pub struct Refused {
 
 /// Why an [`Ingestor`] cannot do what it should.
 ///
-/// ```no_run
-/// # async fn example(ingestor: floe_client::Ingestor) {
+/// ```
+/// # floe_client_doc::run(async |client| {
+/// # use floe_client::{EventCreate, IngestorOptions, Retries};
+/// # let revoked = floe_client::Client::new(client.url(), "floe_oat_0123")?;
+/// # let ingestor = IngestorOptions::new().start(&revoked)?;
+/// # ingestor.send(EventCreate::for_external_customer("chat", "user-1")).await?;
 /// use floe_client::{Error, IngestorError};
 ///
 /// match ingestor.flush().await {
@@ -497,7 +399,9 @@ pub struct Refused {
 ///     Err(error) => eprintln!("{error}"),
 ///     Ok(flushed) => println!("{} new", flushed.inserted),
 /// }
-/// # }
+/// # assert!(matches!(ingestor.flush().await, Err(IngestorError::Call(Error::Unauthorized))));
+/// # Ok(())
+/// # });
 /// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

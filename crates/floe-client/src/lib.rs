@@ -8,16 +8,18 @@
 //!
 //! # Example
 //!
-//! ```no_run
+//! ```
+//! # floe_client_doc::run_with_environment(async || {
 //! use floe_client::{
 //!     Aggregation, Client, EventCreate, Filter, FilterClause, Interval, MeterCreate, Quantities,
 //! };
 //!
-//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! // FLOE_URL, or http://127.0.0.1:7070, and FLOE_TOKEN.
 //! let client = Client::from_env()?;
 //!
-//! let event = EventCreate::for_external_customer("ai_usage", "user-1").property("tokens", 120);
+//! let event = EventCreate::for_external_customer("ai_usage", "user-1")
+//!     .timestamp("2026-03-01T12:00:00Z".parse()?)
+//!     .property("tokens", 120);
 //! client.events().ingest(&[event]).await?;
 //!
 //! let filter = Filter::and().clause(FilterClause::equal("name", "ai_usage"));
@@ -26,9 +28,9 @@
 //!
 //! let (start, end) = ("2026-03-01T00:00:00Z".parse()?, "2026-03-31T23:59:59Z".parse()?);
 //! let march = Quantities::new(start, end, Interval::Day).external_customer_id("user-1");
-//! println!("{}", client.meters().quantities(meter.id, &march).await?.total);
+//! assert_eq!(client.meters().quantities(meter.id, &march).await?.total, 120.0);
 //! # Ok(())
-//! # }
+//! # });
 //! ```
 //!
 //! # Where things are
@@ -128,8 +130,3 @@ pub use tokens::{
 };
 pub use uuid::Uuid;
 pub use wire::UnknownName;
-
-/// The README's example is compiled with the documentation's.
-#[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-struct Readme;

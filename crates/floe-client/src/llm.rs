@@ -6,11 +6,22 @@ use serde::{Deserialize, Serialize};
 /// `_llm.total_tokens` and so on.
 ///
 /// ```
-/// use floe_client::{EventCreate, Llm};
+/// # floe_client_doc::run(async |client| {
+/// use floe_client::{
+///     Aggregation, EventCreate, Filter, Interval, Llm, MeterCreate, Quantities, Timestamp,
+/// };
 ///
 /// let llm = Llm::new("acme", "acme-large", 120, 30).cached_input_tokens(100);
-/// assert_eq!(llm.total_tokens, 150);
 /// let event = EventCreate::for_external_customer("completion", "user-1").property("_llm", llm);
+/// client.events().ingest(&[event]).await?;
+///
+/// let tokens = MeterCreate::new("Tokens", Filter::and(), Aggregation::sum("_llm.total_tokens"));
+/// let tokens = client.meters().create(&tokens).await?;
+/// let now = Timestamp::now();
+/// let this_year = Quantities::new(now, now, Interval::Year);
+/// assert_eq!(client.meters().quantities(tokens.id, &this_year).await?.total, 150.0);
+/// # Ok(())
+/// # });
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -39,6 +50,7 @@ impl Llm {
     ///
     /// ```
     /// let llm = floe_client::Llm::new("acme", "acme-large", 120, 30);
+    /// assert_eq!((llm.input_tokens, llm.output_tokens, llm.total_tokens), (120, 30, 150));
     /// ```
     #[must_use]
     pub fn new(
@@ -60,6 +72,11 @@ impl Llm {
     }
 
     /// Keeps what it was asked.
+    ///
+    /// ```
+    /// let llm = floe_client::Llm::new("acme", "acme-large", 120, 30).prompt("What is a floe?");
+    /// assert_eq!(llm.prompt.as_deref(), Some("What is a floe?"));
+    /// ```
     #[must_use]
     pub fn prompt(mut self, prompt: impl Into<String>) -> Self {
         self.prompt = Some(prompt.into());
@@ -67,6 +84,11 @@ impl Llm {
     }
 
     /// Keeps what it answered.
+    ///
+    /// ```
+    /// let llm = floe_client::Llm::new("acme", "acme-large", 120, 30).response("Ice that floats.");
+    /// assert_eq!(llm.response.as_deref(), Some("Ice that floats."));
+    /// ```
     #[must_use]
     pub fn response(mut self, response: impl Into<String>) -> Self {
         self.response = Some(response.into());
@@ -74,6 +96,11 @@ impl Llm {
     }
 
     /// How many of the tokens read it had read before.
+    ///
+    /// ```
+    /// let llm = floe_client::Llm::new("acme", "acme-large", 120, 30).cached_input_tokens(100);
+    /// assert_eq!((llm.cached_input_tokens, llm.total_tokens), (Some(100), 150));
+    /// ```
     #[must_use]
     pub fn cached_input_tokens(mut self, tokens: i64) -> Self {
         self.cached_input_tokens = Some(tokens);
@@ -81,6 +108,12 @@ impl Llm {
     }
 
     /// How many tokens in all, if not the sum of those read and written.
+    ///
+    /// ```
+    /// // The model thought before it wrote.
+    /// let llm = floe_client::Llm::new("acme", "acme-large", 120, 30).total_tokens(400);
+    /// assert_eq!(llm.total_tokens, 400);
+    /// ```
     #[must_use]
     pub fn total_tokens(mut self, tokens: i64) -> Self {
         self.total_tokens = tokens;

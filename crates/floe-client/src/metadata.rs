@@ -49,7 +49,8 @@ impl Metadata {
     /// With one more value; it replaces what the key had.
     ///
     /// ```
-    /// let metadata = floe_client::Metadata::new().with("tokens", 120);
+    /// let metadata = floe_client::Metadata::new().with("tokens", 120).with("tokens", 80);
+    /// assert_eq!(metadata.get("tokens"), Some(&80.into()));
     /// ```
     #[must_use]
     pub fn with(mut self, key: impl Into<String>, value: impl Into<MetadataValue>) -> Self {
@@ -84,6 +85,12 @@ impl Metadata {
     }
 
     /// The value of a key.
+    ///
+    /// ```
+    /// let metadata = floe_client::Metadata::new().with("model", "small");
+    /// assert_eq!(metadata.get("model"), Some(&"small".into()));
+    /// assert_eq!(metadata.get("tokens"), None);
+    /// ```
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&MetadataValue> {
         self.place(key).ok().map(|place| &self.0[place].1)
@@ -101,12 +108,23 @@ impl Metadata {
     }
 
     /// How many keys.
+    ///
+    /// ```
+    /// assert_eq!(floe_client::Metadata::from([("a", 1), ("b", 2)]).len(), 2);
+    /// ```
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
     /// Whether there is no key.
+    ///
+    /// ```
+    /// use floe_client::Metadata;
+    ///
+    /// assert!(Metadata::new().is_empty());
+    /// assert!(!Metadata::new().with("tokens", 120).is_empty());
+    /// ```
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

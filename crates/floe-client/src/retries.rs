@@ -49,6 +49,12 @@ impl Default for Retries {
 impl Retries {
     /// Four tries within 60 s; waits of up to 100 ms, doubling up to 10 s. A client has these
     /// unless it is told of others.
+    ///
+    /// ```
+    /// use floe_client::Retries;
+    ///
+    /// assert_eq!(Retries::new(), Retries::default());
+    /// ```
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -60,12 +66,27 @@ impl Retries {
     }
 
     /// One try.
+    ///
+    /// ```
+    /// use floe_client::{Client, Retries};
+    ///
+    /// let client = Client::new("http://127.0.0.1:7070", "floe_oat_0123")?;
+    /// let once = client.with_retries(Retries::none());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn none() -> Self {
         Self::new().attempts(1)
     }
 
     /// How many tries, the first included; 0 means 1.
+    ///
+    /// ```
+    /// use floe_client::Retries;
+    ///
+    /// let patient = Retries::new().attempts(10);
+    /// assert_eq!(Retries::new().attempts(1), Retries::none());
+    /// ```
     #[must_use]
     pub fn attempts(mut self, attempts: u32) -> Self {
         self.attempts = attempts.max(1);
@@ -73,6 +94,13 @@ impl Retries {
     }
 
     /// The longest wait before the second try.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use floe_client::Retries;
+    ///
+    /// let gentle = Retries::new().first_wait(Duration::from_secs(1));
+    /// ```
     #[must_use]
     pub fn first_wait(mut self, wait: Duration) -> Self {
         self.first_wait = wait;
@@ -80,6 +108,13 @@ impl Retries {
     }
 
     /// The longest wait before any try, unless the server names a longer one.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use floe_client::Retries;
+    ///
+    /// let brisk = Retries::new().longest_wait(Duration::from_secs(2));
+    /// ```
     #[must_use]
     pub fn longest_wait(mut self, wait: Duration) -> Self {
         self.longest_wait = wait;
@@ -88,6 +123,13 @@ impl Retries {
 
     /// The time within which the last try begins, from the start of the first. Each try may take
     /// the [time of a call](crate::Client::with_timeout).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use floe_client::Retries;
+    ///
+    /// let all_night = Retries::new().attempts(u32::MAX).total_time(Duration::from_secs(8 * 3600));
+    /// ```
     #[must_use]
     pub fn total_time(mut self, time: Duration) -> Self {
         self.total_time = time;

@@ -22,16 +22,17 @@ type NextPage<T> = Pin<Box<dyn Future<Output = Result<Page<T>>> + Send>>;
 /// do. Items that are made or deleted meanwhile shift the pages: then an item may come twice or be
 /// left out, as with pages asked for by hand. It does not if new items sort last.
 ///
-/// ```no_run
-/// # async fn example(client: floe_client::Client) -> floe_client::Result<()> {
-/// use floe_client::MetersList;
+/// ```
+/// # floe_client_doc::run(async |client| {
+/// # let meter = floe_client_doc::meter(&client).await?;
+/// use floe_client::{Items, Meter, MetersList};
 ///
-/// let mut meters = client.meters().list_all(&MetersList::new().is_archived(false));
+/// let mut meters: Items<Meter> = client.meters().list_all(&MetersList::new());
 /// while let Some(meter) = meters.next().await {
-///     println!("{}", meter?.name);
+///     assert_eq!(meter?.name, "Tokens");
 /// }
 /// # Ok(())
-/// # }
+/// # });
 /// ```
 pub struct Items<T> {
     client: Client,
@@ -78,6 +79,22 @@ impl<T: DeserializeOwned + Send + 'static> Items<T> {
     }
 
     /// The next item; `None` at the end. To drop the future loses no item.
+    ///
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// # floe_client_doc::events(&client).await?;
+    /// use floe_client::EventsList;
+    ///
+    /// let mut events = client.events().list_all(&EventsList::new().limit(1));
+    /// let mut count = 0;
+    /// while let Some(event) = events.next().await {
+    ///     event?;
+    ///     count += 1;
+    /// }
+    /// assert_eq!(count, 2);
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Errors
     ///

@@ -8,6 +8,18 @@ use crate::error::Result;
 use crate::timestamp::Timestamp;
 
 /// A backup that was made.
+///
+/// ```
+/// # floe_client_doc::run_as_root(async |client| {
+/// # let folder = floe_client_doc::tempfile::tempdir()?;
+/// # let path = folder.path().join("backup");
+/// # let path = path.to_str().expect("a text");
+/// let backup = client.system().backup(path).await?;
+/// assert_eq!((backup.path.as_str(), backup.events), (path, 0));
+/// assert!(backup.bytes > 0);
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Backup {
@@ -26,6 +38,15 @@ pub struct Backup {
 }
 
 /// What a column takes in all segments together.
+///
+/// ```
+/// # floe_client_doc::run_as_root(async |client| {
+/// // Nothing is sealed yet, so nothing is in columns on disk.
+/// let columns = client.system().storage().await?.columns;
+/// assert_eq!(columns.iter().map(|column| column.bytes).sum::<u64>(), 0);
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct StorageColumn {
@@ -36,6 +57,15 @@ pub struct StorageColumn {
 }
 
 /// What a kind of derived file takes.
+///
+/// ```
+/// # floe_client_doc::run_as_root(async |client| {
+/// for cache in client.system().storage().await?.cache {
+///     assert_eq!((cache.files, cache.bytes), (0, 0), "{} are made of segments", cache.kind);
+/// }
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct StorageCache {
@@ -48,6 +78,15 @@ pub struct StorageCache {
 }
 
 /// What a data folder holds and takes.
+///
+/// ```
+/// # floe_client_doc::run_as_root(async |client| {
+/// let storage = client.system().storage().await?;
+/// assert_eq!((storage.events, storage.segments), (Some(0), 0));
+/// assert!(storage.journal_bytes > 0);
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Storage {
@@ -84,6 +123,14 @@ pub struct Storage {
 }
 
 /// The cache of derived files' blocks, since the start of the server.
+///
+/// ```
+/// # floe_client_doc::run_as_root(async |client| {
+/// let blocks = client.system().storage().await?.blocks.expect("the server runs");
+/// assert_eq!((blocks.hits, blocks.misses), (0, 0));
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct StorageBlocks {
@@ -96,6 +143,16 @@ pub struct StorageBlocks {
 }
 
 /// The server itself; see [`Client::system`].
+///
+/// ```
+/// # floe_client_doc::run_as_root(async |client| {
+/// use floe_client::System;
+///
+/// let system: System<'_> = client.system();
+/// assert_eq!(system.storage().await?.events, Some(0));
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct System<'c>(pub(crate) &'c Client);
 
@@ -103,6 +160,23 @@ impl System<'_> {
     /// Makes the server write a backup into a folder on its machine: an absolute path, new or
     /// empty. Only the root token may. A large one takes longer than a call may by default: see
     /// [`Client::with_timeout`].
+    ///
+    /// ```
+    /// # floe_client_doc::run_as_root(async |client| {
+    /// # let folder = floe_client_doc::tempfile::tempdir()?;
+    /// # let path = folder.path().join("backup");
+    /// # let path = path.to_str().expect("a text");
+    /// use std::time::Duration;
+    ///
+    /// let client = client.with_timeout(Duration::from_secs(3600));
+    /// let backup = client.system().backup(path).await?;
+    /// assert_eq!(backup.path, path);
+    ///
+    /// let error = client.system().backup(path).await.expect_err("it is there already");
+    /// assert_eq!(error.violations().len(), 1);
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Errors
     ///
@@ -114,6 +188,14 @@ impl System<'_> {
     }
 
     /// Tells what the data folder holds and takes. Only the root token may.
+    ///
+    /// ```
+    /// # floe_client_doc::run_as_root(async |client| {
+    /// let storage = client.system().storage().await?;
+    /// assert_eq!(storage.events, Some(0));
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Errors
     ///

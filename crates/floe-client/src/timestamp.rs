@@ -42,8 +42,16 @@ pub struct Timestamp(i64);
 
 impl Timestamp {
     /// The earliest one, `0001-01-01T00:00:00Z`.
+    ///
+    /// ```
+    /// assert_eq!(floe_client::Timestamp::MIN.to_string(), "0001-01-01T00:00:00Z");
+    /// ```
     pub const MIN: Self = Self(MICROS_MIN);
     /// The latest one, `9999-12-31T23:59:59.999999Z`.
+    ///
+    /// ```
+    /// assert_eq!(floe_client::Timestamp::MAX.to_string(), "9999-12-31T23:59:59.999999Z");
+    /// ```
     pub const MAX: Self = Self(MICROS_MAX);
 
     /// What this machine's clock shows.

@@ -22,9 +22,13 @@ wire_names! {
     /// What lists of tokens can be sorted by.
     ///
     /// ```
+    /// # floe_client_doc::run(async |client| {
     /// use floe_client::{TokenSort, TokensList};
     ///
     /// let last_used_first = TokensList::new().descending(TokenSort::LastUsedAt);
+    /// assert_eq!(client.tokens().list(&last_used_first).await?.items.len(), 1);
+    /// # Ok(())
+    /// # });
     /// ```
     pub enum TokenSort {
         /// When they were made.
@@ -39,6 +43,19 @@ wire_names! {
 }
 
 /// An access token, without its secret.
+///
+/// ```
+/// # floe_client_doc::run(async |client| {
+/// use floe_client::{TokenCreate, TokensList};
+///
+/// client.tokens().create(&TokenCreate::new("ingest", ["events:write"])).await?;
+/// let tokens = client.tokens().list(&TokensList::new()).await?.items;
+/// let token = tokens.iter().find(|token| token.comment == "ingest").expect("it was made");
+/// assert_eq!(token.scopes, ["events:write"]);
+/// assert_eq!((token.expires_at, token.last_used_at), (None, None));
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct AccessToken {
@@ -62,6 +79,19 @@ pub struct AccessToken {
 
 /// A token that was just made: the only answer that holds its secret. `Debug` prints nothing of
 /// the secret; serializing it does.
+///
+/// ```
+/// # floe_client_doc::run(async |client| {
+/// use floe_client::{Client, EventCreate, TokenCreate};
+///
+/// let made = client.tokens().create(&TokenCreate::new("ingest", ["events:write"])).await?;
+/// assert_eq!(made.organization_access_token.comment, "ingest");
+///
+/// let other = Client::new(client.url(), made.token)?;
+/// other.events().ingest(&[EventCreate::for_external_customer("chat", "user-1")]).await?;
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct AccessTokenCreated {
@@ -82,11 +112,16 @@ impl fmt::Debug for AccessTokenCreated {
 /// A token to be made.
 ///
 /// ```
+/// # floe_client_doc::run(async |client| {
 /// use std::time::Duration;
 /// use floe_client::TokenCreate;
 ///
 /// let token = TokenCreate::new("the billing job", ["events:write", "meters:read"])
 ///     .expires_in(Duration::from_secs(90 * 86_400));
+/// let made = client.tokens().create(&token).await?.organization_access_token;
+/// assert!(made.expires_at.is_some());
+/// # Ok(())
+/// # });
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TokenCreate {
@@ -101,6 +136,17 @@ pub struct TokenCreate {
 impl TokenCreate {
     /// A token with these scopes, by the wire's names. The comment says what it is for. Nobody
     /// grants a scope that they lack.
+    ///
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// use floe_client::TokenCreate;
+    ///
+    /// let token = TokenCreate::new("the dashboard", ["meters:read", "customers:read"]);
+    /// let made = client.tokens().create(&token).await?.organization_access_token;
+    /// assert_eq!(made.comment, "the dashboard");
+    /// # Ok(())
+    /// # });
+    /// ```
     #[must_use]
     pub fn new<S: Into<String>>(
         comment: impl Into<String>,
@@ -111,6 +157,19 @@ impl TokenCreate {
     }
 
     /// How long it lives, in whole seconds, above 0; without this, for ever.
+    ///
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// use std::time::Duration;
+    /// use floe_client::TokenCreate;
+    ///
+    /// let hour = Duration::from_secs(3600);
+    /// let token = TokenCreate::new("a visitor", ["meters:read"]).expires_in(hour);
+    /// let made = client.tokens().create(&token).await?.organization_access_token;
+    /// assert_eq!(made.expires_at, Some(made.created_at.saturating_add(hour)));
+    /// # Ok(())
+    /// # });
+    /// ```
     #[must_use]
     pub fn expires_in(mut self, lifetime: Duration) -> Self {
         self.expires_in = Some(lifetime.as_secs());
@@ -119,6 +178,18 @@ impl TokenCreate {
 
     /// Whose token it is. With the root token it must be said; with an organization's token it
     /// must not, as that makes tokens of its own organization.
+    ///
+    /// ```
+    /// # floe_client_doc::run_as_root(async |client| {
+    /// use floe_client::{OrganizationCreate, TokenCreate};
+    ///
+    /// let acme = client.organizations().create(&OrganizationCreate::new("Acme", "acme")).await?;
+    /// let token = TokenCreate::new("ingest", ["events:write"]).organization(acme.id);
+    /// let made = client.tokens().create(&token).await?.organization_access_token;
+    /// assert_eq!(made.organization_id, acme.id);
+    /// # Ok(())
+    /// # });
+    /// ```
     #[must_use]
     pub fn organization(mut self, id: Uuid) -> Self {
         self.organization_id = Some(id);
@@ -129,9 +200,13 @@ impl TokenCreate {
 /// Which tokens to list: all that the caller may see, oldest first, the first hundred of them.
 ///
 /// ```
+/// # floe_client_doc::run(async |client| {
 /// use floe_client::TokensList;
 ///
 /// let second_dozen = TokensList::new().limit(12).page(2);
+/// assert_eq!(client.tokens().list(&second_dozen).await?.items, []);
+/// # Ok(())
+/// # });
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TokensList {
@@ -140,22 +215,38 @@ pub struct TokensList {
 
 impl TokensList {
     /// All, on pages as large as may be.
+    ///
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// use floe_client::TokensList;
+    ///
+    /// // The one that the first start made.
+    /// assert_eq!(client.tokens().list(&TokensList::new()).await?.items.len(), 1);
+    /// # Ok(())
+    /// # });
+    /// ```
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    organization_setter!();
-    sorting_setters!(TokenSort);
-    paging_setters!();
+    organization_setter!(TokensList, "tokens().list(&list)");
+    sorting_setters!(TokenSort::Comment, "comment", TokensList, "tokens().list(&list)");
+    paging_setters!(TokensList, "tokens().list(&list)");
 }
 
 /// What is to change about a token. What is not named stays.
 ///
 /// ```
-/// use floe_client::TokenUpdate;
+/// # floe_client_doc::run(async |client| {
+/// use floe_client::{TokenCreate, TokenUpdate};
 ///
-/// let read_only = TokenUpdate::new().scopes(["meters:read", "events:read"]);
+/// let token = TokenCreate::new("the dashboard", ["meters:read", "meters:write"]);
+/// let id = client.tokens().create(&token).await?.organization_access_token.id;
+/// let read_only = TokenUpdate::new().scopes(["meters:read"]);
+/// assert_eq!(client.tokens().update(id, &read_only).await?.scopes, ["meters:read"]);
+/// # Ok(())
+/// # });
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct TokenUpdate {
@@ -167,12 +258,36 @@ pub struct TokenUpdate {
 
 impl TokenUpdate {
     /// Nothing.
+    ///
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// # let token = floe_client::TokenCreate::new("ingest", ["events:write"]);
+    /// # let id = client.tokens().create(&token).await?.organization_access_token.id;
+    /// use floe_client::TokenUpdate;
+    ///
+    /// let same = client.tokens().update(id, &TokenUpdate::new()).await?;
+    /// assert_eq!(same.comment, "ingest");
+    /// # Ok(())
+    /// # });
+    /// ```
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
     /// What it is for.
+    ///
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// # let token = floe_client::TokenCreate::new("ingest", ["events:write"]);
+    /// # let id = client.tokens().create(&token).await?.organization_access_token.id;
+    /// use floe_client::TokenUpdate;
+    ///
+    /// let update = TokenUpdate::new().comment("ingest, all regions");
+    /// assert_eq!(client.tokens().update(id, &update).await?.comment, "ingest, all regions");
+    /// # Ok(())
+    /// # });
+    /// ```
     #[must_use]
     pub fn comment(mut self, comment: impl Into<String>) -> Self {
         self.comment = Some(comment.into());
@@ -181,6 +296,18 @@ impl TokenUpdate {
 
     /// What it may do, by the wire's names, in place of all that it might. Nobody grants a scope
     /// that they lack.
+    ///
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// # let token = floe_client::TokenCreate::new("ingest", ["events:write"]);
+    /// # let id = client.tokens().create(&token).await?.organization_access_token.id;
+    /// use floe_client::TokenUpdate;
+    ///
+    /// let update = TokenUpdate::new().scopes(["events:read"]);
+    /// assert_eq!(client.tokens().update(id, &update).await?.scopes, ["events:read"]);
+    /// # Ok(())
+    /// # });
+    /// ```
     #[must_use]
     pub fn scopes<S: Into<String>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
         self.scopes = Some(scopes.into_iter().map(Into::into).collect());
@@ -189,20 +316,30 @@ impl TokenUpdate {
 }
 
 /// The access tokens of a server's organizations; see [`Client::tokens`].
+///
+/// ```
+/// # floe_client_doc::run(async |client| {
+/// use floe_client::{Tokens, TokensList};
+///
+/// let tokens: Tokens<'_> = client.tokens();
+/// assert_eq!(tokens.list(&TokensList::new()).await?.items.len(), 1);
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Tokens<'c>(pub(crate) &'c Client);
 
 impl Tokens<'_> {
     /// Makes a token. Its secret is in this answer and in no other.
     ///
-    /// ```no_run
-    /// # async fn example(client: floe_client::Client) -> floe_client::Result<()> {
+    /// ```
+    /// # floe_client_doc::run(async |client| {
     /// use floe_client::TokenCreate;
     ///
-    /// let created = client.tokens().create(&TokenCreate::new("ingest", ["events:write"])).await?;
-    /// println!("{}", created.token);
+    /// let made = client.tokens().create(&TokenCreate::new("ingest", ["events:write"])).await?;
+    /// assert!(!made.token.is_empty());
     /// # Ok(())
-    /// # }
+    /// # });
     /// ```
     ///
     /// # Errors
@@ -216,15 +353,15 @@ impl Tokens<'_> {
 
     /// Lists tokens, oldest first, without their secrets.
     ///
-    /// ```no_run
-    /// # async fn example(client: floe_client::Client) -> floe_client::Result<()> {
+    /// ```
+    /// # floe_client_doc::run(async |client| {
     /// use floe_client::TokensList;
     ///
     /// for token in client.tokens().list(&TokensList::new()).await?.items {
-    ///     println!("{} {}", token.id, token.comment);
+    ///     assert_eq!(token.comment, "made at the first start");
     /// }
     /// # Ok(())
-    /// # }
+    /// # });
     /// ```
     ///
     /// # Errors
@@ -236,16 +373,16 @@ impl Tokens<'_> {
 
     /// All tokens of a list, page by page; see [`list`](Self::list).
     ///
-    /// ```no_run
-    /// # async fn example(client: floe_client::Client) -> floe_client::Result<()> {
+    /// ```
+    /// # floe_client_doc::run(async |client| {
     /// use floe_client::TokensList;
     ///
     /// let mut all = client.tokens().list_all(&TokensList::new());
-    /// while let Some(found) = all.next().await {
-    ///     println!("{:?}", found?);
+    /// while let Some(token) = all.next().await {
+    ///     assert_eq!(token?.expires_at, None);
     /// }
     /// # Ok(())
-    /// # }
+    /// # });
     /// ```
     #[must_use]
     pub fn list_all(&self, list: &TokensList) -> Items<AccessToken> {
@@ -254,16 +391,16 @@ impl Tokens<'_> {
 
     /// Changes a token; its secret stays.
     ///
-    /// ```no_run
-    /// # async fn example(
-    /// #     client: floe_client::Client,
-    /// #     id: floe_client::Uuid,
-    /// # ) -> floe_client::Result<()> {
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// # let token = floe_client::TokenCreate::new("ingest", ["events:write"]);
+    /// # let id = client.tokens().create(&token).await?.organization_access_token.id;
     /// use floe_client::TokenUpdate;
     ///
-    /// client.tokens().update(id, &TokenUpdate::new().scopes(["events:write"])).await?;
+    /// let update = TokenUpdate::new().scopes(["events:read", "events:write"]);
+    /// assert_eq!(client.tokens().update(id, &update).await?.scopes.len(), 2);
     /// # Ok(())
-    /// # }
+    /// # });
     /// ```
     ///
     /// # Errors
@@ -277,14 +414,18 @@ impl Tokens<'_> {
 
     /// Revokes a token: from the answer on it admits nobody.
     ///
-    /// ```no_run
-    /// # async fn example(client: floe_client::Client) -> floe_client::Result<()> {
-    /// use floe_client::Uuid;
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// use floe_client::{Client, Error, TokenCreate, TokensList};
     ///
-    /// let id = Uuid::parse_str("9f1b5c3e-0f0a-4c55-9d5c-1f6f8a3b2c4d").expect("an id");
-    /// client.tokens().revoke(id).await?;
+    /// let made = client.tokens().create(&TokenCreate::new("a visitor", ["meters:read"])).await?;
+    /// client.tokens().revoke(made.organization_access_token.id).await?;
+    ///
+    /// let visitor = Client::new(client.url(), made.token)?;
+    /// let refused = visitor.tokens().list(&TokensList::new()).await;
+    /// assert!(matches!(refused, Err(Error::Unauthorized)));
     /// # Ok(())
-    /// # }
+    /// # });
     /// ```
     ///
     /// # Errors

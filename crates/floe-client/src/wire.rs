@@ -44,9 +44,23 @@ macro_rules! wire_names {
 
         impl $Name {
             /// Every value.
+            ///
+            #[doc = concat!(
+                "```\nuse floe_client::", stringify!($Name), ";\n\n",
+                "let names: Vec<_> = ", stringify!($Name), "::ALL.iter().map(ToString::to_string).collect();\n",
+                "assert_eq!(names, [\n", $("    \"", $wire, "\",\n",)+ "]);\n```",
+            )]
             pub const ALL: &'static [Self] = &[$(Self::$Variant),+];
 
-            /// The name, as the wire writes it.
+            /// The name, as the wire writes it; [`parse`](str::parse) reads it.
+            ///
+            #[doc = concat!(
+                "```\nuse floe_client::", stringify!($Name), ";\n\n",
+                $(
+                    "assert_eq!(", stringify!($Name), "::", stringify!($Variant), ".as_str(), \"", $wire, "\");\n",
+                )+
+                "```",
+            )]
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self {
@@ -118,9 +132,30 @@ impl Parameters {
 }
 
 /// Setters of a list's pages. The struct has `parameters`.
+///
+/// As in the macros below, the parameters are for the examples of the documentation: the struct,
+/// the call that takes `&list`, how one is made, and what runs the example.
+#[rustfmt::skip] // It would move the examples to the right, with each change.
 macro_rules! paging_setters {
-    () => {
+    ($List:ident, $call:literal) => {
+        paging_setters!(
+            $List,
+            $call,
+            "::new()",
+            "run_with_sample(async |client, meter, (start, end)|"
+        );
+    };
+    ($List:ident, $call:literal, $new:literal, $run:literal) => {
         /// The page, from 1. Without this, the first.
+        ///
+        #[doc = concat!(
+            "```\n# floe_client_doc::", $run, " {\n",
+            "use floe_client::", stringify!($List), ";\n\n",
+            "let list = ", stringify!($List), $new, ".page(2);\n",
+            "let page = client.", $call, ".await?;\n",
+            "assert!(page.items.is_empty(), \"all of them are on the first page\");\n",
+            "# Ok(())\n# });\n```",
+        )]
         #[must_use]
         pub fn page(mut self, page: u64) -> Self {
             self.parameters.set("page", page);
@@ -129,6 +164,16 @@ macro_rules! paging_setters {
 
         /// Items on a page, from 1 to [`PAGE_ITEMS_MAX`](crate::PAGE_ITEMS_MAX). Without this,
         /// as many as may be.
+        ///
+        #[doc = concat!(
+            "```\n# floe_client_doc::", $run, " {\n",
+            "use floe_client::", stringify!($List), ";\n\n",
+            "let list = ", stringify!($List), $new, ".limit(1);\n",
+            "let page = client.", $call, ".await?;\n",
+            "assert_eq!(page.items.len(), 1);\n",
+            "assert_eq!(page.pagination.max_page, page.pagination.total_count);\n",
+            "# Ok(())\n# });\n```",
+        )]
         #[must_use]
         pub fn limit(mut self, limit: u32) -> Self {
             self.parameters.set("limit", limit);
@@ -137,10 +182,34 @@ macro_rules! paging_setters {
     };
 }
 
-/// Setters of a list's order.
+/// Setters of a list's order. For the examples: how to sort, and the same as a field of an item.
+#[rustfmt::skip] // It would move the examples to the right, with each change.
 macro_rules! sorting_setters {
-    ($Sort:ident) => {
+    ($Sort:ident::$Variant:ident, $field:literal, $List:ident, $call:literal) => {
+        sorting_setters!(
+            $Sort::$Variant,
+            $field,
+            $List,
+            $call,
+            "::new()",
+            "run_with_sample(async |client, meter, (start, end)|"
+        );
+    };
+    (
+        $Sort:ident::$Variant:ident, $field:literal, $List:ident, $call:literal, $new:literal,
+        $run:literal
+    ) => {
         /// Sorts by this, the least first; among equals of what was named before.
+        ///
+        #[doc = concat!(
+            "```\n# floe_client_doc::", $run, " {\n",
+            "use floe_client::{", stringify!($Sort), ", ", stringify!($List), "};\n\n",
+            "let list = ", stringify!($List), $new,
+            ".ascending(", stringify!($Sort), "::", stringify!($Variant), ");\n",
+            "let items = client.", $call, ".await?.items;\n",
+            "assert!(items.is_sorted_by(|a, b| a.", $field, " <= b.", $field, "));\n",
+            "# Ok(())\n# });\n```",
+        )]
         #[must_use]
         pub fn ascending(mut self, by: $Sort) -> Self {
             self.parameters.add("sorting", by);
@@ -148,6 +217,16 @@ macro_rules! sorting_setters {
         }
 
         /// Sorts by this, the greatest first; among equals of what was named before.
+        ///
+        #[doc = concat!(
+            "```\n# floe_client_doc::", $run, " {\n",
+            "use floe_client::{", stringify!($Sort), ", ", stringify!($List), "};\n\n",
+            "let list = ", stringify!($List), $new,
+            ".descending(", stringify!($Sort), "::", stringify!($Variant), ");\n",
+            "let items = client.", $call, ".await?.items;\n",
+            "assert!(items.is_sorted_by(|a, b| a.", $field, " >= b.", $field, "));\n",
+            "# Ok(())\n# });\n```",
+        )]
         #[must_use]
         pub fn descending(mut self, by: $Sort) -> Self {
             self.parameters.add("sorting", format!("-{by}"));
@@ -158,9 +237,18 @@ macro_rules! sorting_setters {
 
 /// A setter that picks organizations.
 macro_rules! organization_setter {
-    () => {
+    ($List:ident, $call:literal) => {
         /// Only this organization's, or one's of those, if called more than once. An
         /// organization's token sees only its own anyway; this is for the root token.
+        ///
+        #[doc = concat!(
+            "```\n# floe_client_doc::run_as_root(async |client| {\n",
+            "use floe_client::{", stringify!($List), ", OrganizationCreate};\n\n",
+            "let acme = client.organizations().create(&OrganizationCreate::new(\"Acme\", \"acme\")).await?;\n",
+            "let list = ", stringify!($List), "::new().organization(acme.id);\n",
+            "assert_eq!(client.", $call, ".await?.pagination.total_count, 0);\n",
+            "# Ok(())\n# });\n```",
+        )]
         #[must_use]
         pub fn organization(mut self, id: uuid::Uuid) -> Self {
             self.parameters.add("organization_id", id);
@@ -169,10 +257,24 @@ macro_rules! organization_setter {
     };
 }
 
-/// Setters that pick customers.
+/// Setters that pick customers. For the examples: what to do with the struct, which is `wanted`
+/// there, and how it is made.
+#[rustfmt::skip] // It would move the examples to the right, with each change.
 macro_rules! customer_setters {
-    () => {
+    ($List:ident, $then:literal) => {
+        customer_setters!($List, $then, "", "::new()");
+    };
+    ($List:ident, $then:literal, $uses:literal, $new:literal) => {
         /// Only of this customer, or of one of those, if called more than once.
+        ///
+        #[doc = concat!(
+            "```\n# floe_client_doc::run_with_sample(async |client, meter, (start, end)| {\n",
+            "use floe_client::{", $uses, stringify!($List), "};\n\n",
+            "let ada = client.customers().get_external(\"user-1\").await?;\n",
+            "let wanted = ", stringify!($List), $new, ".customer_id(ada.id);\n",
+            $then,
+            "\n# Ok(())\n# });\n```",
+        )]
         #[must_use]
         pub fn customer_id(mut self, id: uuid::Uuid) -> Self {
             self.parameters.add("customer_id", id);
@@ -181,6 +283,14 @@ macro_rules! customer_setters {
 
         /// Only of the customer with this external id, or of one of those, if called more than
         /// once. The id is the caller's own; no customer of the server needs to have it.
+        ///
+        #[doc = concat!(
+            "```\n# floe_client_doc::run_with_sample(async |client, meter, (start, end)| {\n",
+            "use floe_client::{", $uses, stringify!($List), "};\n\n",
+            "let wanted = ", stringify!($List), $new, ".external_customer_id(\"user-1\");\n",
+            $then,
+            "\n# Ok(())\n# });\n```",
+        )]
         #[must_use]
         pub fn external_customer_id(mut self, id: impl Into<String>) -> Self {
             self.parameters.add("external_customer_id", id.into());
@@ -189,11 +299,24 @@ macro_rules! customer_setters {
     };
 }
 
-/// A setter that picks by metadata.
+/// A setter that picks by metadata. For the example: a key and its value, what to do with the
+/// struct, which is `wanted` there, and how it is made.
+#[rustfmt::skip] // It would move the examples to the right, with each change.
 macro_rules! metadata_setter {
-    () => {
+    ($List:ident, $pair:literal, $then:literal) => {
+        metadata_setter!($List, $pair, $then, "", "::new()");
+    };
+    ($List:ident, $pair:literal, $then:literal, $uses:literal, $new:literal) => {
         /// Only where the metadata have this value at this key, at the top level. With the same
         /// key again, one of the values will do; with another key, both must hold.
+        ///
+        #[doc = concat!(
+            "```\n# floe_client_doc::run_with_sample(async |client, meter, (start, end)| {\n",
+            "use floe_client::{", $uses, stringify!($List), "};\n\n",
+            "let wanted = ", stringify!($List), $new, ".metadata(", $pair, ");\n",
+            $then,
+            "\n# Ok(())\n# });\n```",
+        )]
         #[must_use]
         pub fn metadata(
             mut self,

@@ -381,6 +381,8 @@ fn example(name: &str, token: &str, arguments: &[&str]) -> String {
 #[test]
 fn the_examples_run() {
     let token = organization().token.unwrap();
+    assert_eq!(example("readme", &token, &[]), "120\n");
+    let token = organization().token.unwrap();
     assert_eq!(
         example("meter", &token, &[]),
         "3 new, 0 known\n2026-03-01T00:00:00Z 120\n2026-03-02T00:00:00Z 80\ntotal 200\nLarge\n"
