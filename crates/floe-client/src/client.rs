@@ -1,7 +1,10 @@
 //! The way to a server.
 
+#[cfg(feature = "tls")]
+mod tls;
+mod url;
+
 use std::fmt;
-use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -123,7 +126,7 @@ impl Client {
     /// [`Error::InvalidUrl`], [`Error::InvalidToken`], and [`Error::Setup`] if the system has no
     /// certificates and the address wants some.
     pub fn new(base_url: impl AsRef<str>, token: impl AsRef<str>) -> Result<Self> {
-        let base = parse_url(base_url.as_ref())?;
+        let base = url::parse(base_url.as_ref())?;
         let token = token.as_ref();
         if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(Error::InvalidToken);
@@ -138,7 +141,7 @@ impl Client {
             .default_headers(headers)
             .connect_timeout(CONNECT_TIME_MAX)
             .redirect(reqwest::redirect::Policy::none());
-        if is_this_machine(&base) {
+        if url::is_this_machine(&base) {
             http = http.no_proxy();
         }
         #[cfg(feature = "tls")]
@@ -540,61 +543,6 @@ impl Client {
     }
 }
 
-/// An address of a server: http or https, a host, perhaps a port and a path, nothing else.
-fn parse_url(text: &str) -> Result<Url> {
-    let refuse = |reason: String| Error::InvalidUrl { url: text.to_owned(), reason };
-    let url = Url::parse(text).map_err(|error| refuse(error.to_string()))?;
-    match url.scheme() {
-        "http" => {}
-        "https" if cfg!(feature = "tls") => {}
-        "https" => return Err(refuse("this program was built without TLS".to_owned())),
-        _ => return Err(refuse("it must begin with http:// or https://".to_owned())),
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        // Not shown: it may hold a secret.
-        return Err(Error::InvalidUrl {
-            url: url.host_str().unwrap_or_default().to_owned(),
-            reason: "it must hold no user or password; there is a token for that".to_owned(),
-        });
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err(refuse("it must end with the path".to_owned()));
-    }
-    Ok(url)
-}
-
-fn is_this_machine(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
-}
-
-#[cfg(feature = "tls")]
-mod tls {
-    use std::sync::Arc;
-
-    use rustls::crypto::ring;
-    use rustls::{ClientConfig, RootCertStore};
-    use rustls_platform_verifier::BuilderVerifierExt as _;
-
-    use crate::error::{Error, Result};
-
-    /// Trust in whom the system trusts; in nobody, and without asking the system, if no
-    /// certificate is to be judged. The provider is given here, as choosing one for the whole
-    /// process is not for a library.
-    pub(super) fn config(is_needed: bool) -> Result<ClientConfig> {
-        let setup = |error: rustls::Error| Error::Setup(error.into());
-        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(setup)?;
-        Ok(if is_needed {
-            builder.with_platform_verifier().map_err(setup)?.with_no_client_auth()
-        } else {
-            builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth()
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -634,18 +582,5 @@ mod tests {
         check("http://h", "http://h/v1/a%2Fb/?slug=a+b%26c");
         check("http://h:7070/", "http://h:7070/v1/a%2Fb/?slug=a+b%26c");
         check("http://h/below/", "http://h/below/v1/a%2Fb/?slug=a+b%26c");
-    }
-
-    #[test]
-    fn this_machine_needs_no_proxy() {
-        for (url, expected) in [
-            ("http://127.0.0.1:1", true),
-            ("http://[::1]:1", true),
-            ("http://localhost", true),
-            ("http://10.0.0.1", false),
-            ("http://floe.example", false),
-        ] {
-            assert_eq!(is_this_machine(&Url::parse(url).unwrap()), expected, "{url}");
-        }
     }
 }
