@@ -8,6 +8,7 @@ pub mod customer_meter;
 pub mod customer_quantity;
 pub mod errors;
 pub mod event;
+pub mod event_meter;
 pub mod event_property;
 pub mod event_type;
 mod fields;

@@ -191,6 +191,8 @@ pub struct FollowQuery {
     pub customers: Option<CustomerSelection>,
     /// With one of these names; any if empty.
     pub names: Vec<String>,
+    /// What a meter with this definition counts.
+    pub meter: Option<(Filter, Aggregation)>,
 }
 
 /// Events that were found in one step.

@@ -10,6 +10,7 @@ mod customer_meters;
 mod customers;
 mod dashboard;
 mod errors;
+mod event_meters;
 mod event_properties;
 mod event_stream;
 mod event_types;
