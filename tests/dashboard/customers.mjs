@@ -31,6 +31,24 @@ export default async function run(server, browser) {
     equal("what was sent before counts", await row.locator("td").nth(1).innerText(), number(tokens));
   });
 
+  await inWindow(browser, server, "a form is not lost", async (page, window) => {
+    await window.signIn(api.token, "#/customers");
+    await page.getByRole("button", { name: "New customer" }).click();
+    const dialog = page.getByRole("dialog");
+    const name = dialog.getByLabel("Name");
+    await name.fill("Somebody");
+    const { x, y } = await name.boundingBox();
+    await page.mouse.move(x + 60, y + 10);
+    await page.mouse.down();
+    await page.mouse.move(10, y + 10, { steps: 4 });
+    await page.mouse.up();
+    equal("a text selected beyond the dialog leaves it open", await name.inputValue(), "Somebody");
+    await page.mouse.click(10, 10);
+    await dialog.waitFor({ state: "detached" });
+    await page.waitForFunction(() => document.activeElement.innerText === "New customer");
+    check("the focus goes back", true);
+  });
+
   await inWindow(browser, server, "credit and reset", async (page, window) => {
     const { ada } = customers;
     await window.signIn(api.token, `#/customers/${ada.id}`);

@@ -2,7 +2,10 @@
 
 import { errorsElsewhere, post } from "../parts/api.js";
 import { Chart } from "../parts/chart.js";
+import { now } from "../parts/clock.js";
 import { FormErrors, TableBox } from "../parts/controls.js";
+import { isNumber } from "../parts/exact.js";
+import { goToPlace } from "../parts/filter-tree.js";
 import { dateTime, number, useZone } from "../parts/format.js";
 import { html, useEffect, useState } from "../parts/html.js";
 import { rangeOf, rangeQuery } from "../parts/ranges.js";
@@ -23,15 +26,44 @@ function useSettled(value) {
   return JSON.parse(settled);
 }
 
-export function MeterPreview({ wire, isComplete }) {
+/** The place in the form that a reason is about: "0.1" of the filter, "" the whole of it. */
+function placeOf(reason) {
+  if (reason?.part === "filter") return reason.clause.join(".");
+  return reason?.part === "aggregation" ? "aggregation" : null;
+}
+
+/** What the events say of each place. `of`: the meter that they were judged by, as text. */
+function judgement(of, events) {
+  const leftOut = {};
+  for (const { reason } of events) {
+    const place = placeOf(reason);
+    if (place !== null) leftOut[place] = (leftOut[place] ?? 0) + 1;
+  }
+  return { of, shown: events.length, leftOut };
+}
+
+function placeWords(place, filter) {
+  if (place === "aggregation") return "The property";
+  if (place === "") return "The conditions";
+  const path = place.split(".").map(Number);
+  const node = path.reduce((found, at) => found?.clauses?.[at], filter);
+  return `${node?.clauses ? "Group" : "Condition"} ${path.map((at) => at + 1).join(".")}`;
+}
+
+/** `onJudged` gets what events say of the form's places; `onMark` the place that is pointed at. */
+export function MeterPreview({ wire, isComplete, onJudged, onMark }) {
   const zone = useZone();
   const { filter, aggregation } = wire;
   const asked = useSettled({ filter, aggregation, isComplete });
   const data = useData(
-    (signal) => {
-      const range = rangeOf({ range: "30d" }, zone, Date.now());
+    async (signal) => {
+      const range = rangeOf({ range: "30d" }, zone, now());
       const body = { filter: asked.filter, aggregation: asked.aggregation, ...rangeQuery(range, zone), limit: 12 };
-      return post("/v1/meters/preview", body, { signal });
+      const answer = await post("/v1/meters/preview", body, { signal });
+      if (!answer.ok) return answer;
+      const { filter, aggregation } = asked;
+      onJudged(judgement(JSON.stringify({ filter, aggregation }), answer.value.events));
+      return { ok: true, value: { preview: answer.value, filter } };
     },
     [asked, zone],
     { keep: true, skip: !asked.isComplete },
@@ -39,11 +71,11 @@ export function MeterPreview({ wire, isComplete }) {
   if (!asked.isComplete) return html`<p class="muted">Fill in the conditions, and this shows what the meter would count.</p>`;
   if (data.error?.kind === "invalid") return html`<${FormErrors} messages=${errorsElsewhere(data.error, [])} />`;
   return html`<${Loaded} data=${data} tall missing="This server is older than this page and cannot preview meters. The meter can be saved all the same.">
-    ${(preview) => html`<${Found} preview=${preview} zone=${zone} />`}
+    ${({ preview, filter: of }) => html`<${Found} ...${{ preview, zone, onMark, filter: of }} />`}
   <//>`;
 }
 
-function Found({ preview, zone }) {
+function Found({ preview, zone, filter, onMark }) {
   const { looked_at: lookedAt, matching, events, quantities } = preview;
   return html`
     <p class="figure-value" data-test="matching">${number(matching)} <small>of the newest ${number(lookedAt)} events count</small></p>
@@ -55,13 +87,22 @@ function Found({ preview, zone }) {
     ${events.length > 0 && html`<h3>The newest events</h3>
       <${TableBox} label="The newest events and whether they count"><table class="preview">
         <thead><tr><th scope="col">Counts</th><th scope="col">Event</th><th scope="col">Value, or why not</th></tr></thead>
-        <tbody>${events.map(({ event, matches, value, reason }) => html`<tr key=${event.id} class=${matches ? "" : "misses"}>
+        <tbody>${events.map(({ event, matches, value, reason }) => html`<tr key=${event.id} class=${matches ? "" : "misses"}
+          onPointerEnter=${() => onMark(placeOf(reason))} onPointerLeave=${() => onMark(null)}>
           <td>${matches ? html`<span class="yes">Yes</span>` : "No"}</td>
           <td class="text"><span dir="auto">${event.name || "(no name)"}</span>
             <p class="row-detail" dir="auto" title=${dateTime(event.timestamp, zone)}>${metadataWords(event.metadata, 4)}</p></td>
-          <td class="text" dir="auto">${matches ? shownValue(value) : reasonWords(reason?.text ?? "")}</td>
+          <td class="text" dir="auto">${matches ? shownValue(value) : html`${reasonWords(reason?.text ?? "")}
+            <${PlaceLink} place=${placeOf(reason)} filter=${filter} onMark=${onMark} />`}</td>
         </tr>`)}</tbody>
       </table><//>`}`;
+}
+
+/** Leads to the condition in the form that left an event out. */
+function PlaceLink({ place, filter, onMark }) {
+  if (place === null) return null;
+  return html`<p class="row-detail"><button type="button" class="link" onFocus=${() => onMark(place)} onBlur=${() => onMark(null)}
+    onClick=${() => goToPlace(place)}>${placeWords(place, filter)}</button></p>`;
 }
 
 /** The server puts the property into backticks. */
@@ -71,6 +112,6 @@ function reasonWords(text) {
 }
 
 function shownValue(value) {
-  if (value === null || value === undefined) return "";
-  return typeof value === "number" ? number(value) : String(value);
+  if (value === null || value === undefined) return "no value";
+  return isNumber(value) ? number(value) : String(value);
 }

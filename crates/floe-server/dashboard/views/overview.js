@@ -3,10 +3,12 @@
 import { get, post } from "../parts/api.js";
 import { useCell } from "../parts/cell.js";
 import { Chart } from "../parts/chart.js";
+import { now } from "../parts/clock.js";
 import { Choice, Segments, TableBox } from "../parts/controls.js";
 import { ago, dateTime, number, useZone } from "../parts/format.js";
 import { Card, Figure, Heading } from "../parts/heading.js";
 import { html } from "../parts/html.js";
+import { allMeters, cutOff } from "../parts/meter-list.js";
 import { rangeOf, rangeQuery } from "../parts/ranges.js";
 import { link, setParams, useRoute } from "../parts/router.js";
 import { session } from "../parts/session.js";
@@ -32,7 +34,7 @@ const COUNT_EVERY_MS = { hour: 60_000, day: 300_000 };
 
 function useEventCounts(interval, zone) {
   const ask = (signal) => {
-    const range = rangeOf({ range: RANGES[interval] }, zone, Date.now());
+    const range = rangeOf({ range: RANGES[interval] }, zone, now());
     return post("/v1/meters/preview", { ...ALL, ...rangeQuery(range, zone), limit: 1 }, { signal });
   };
   return useData(ask, ["counts", interval, zone], { every: COUNT_EVERY_MS[interval], keep: true });
@@ -62,7 +64,7 @@ function Glance({ newest }) {
   const days = useEventCounts("day", zone);
   const minute = useData(
     (signal) => {
-      const since = new Date(Date.now() - 60_000).toISOString();
+      const since = new Date(now() - 60_000).toISOString();
       return get("/v1/events/", { start_timestamp: since, source: "user", limit: 1 }, { signal });
     },
     ["minute"],
@@ -129,7 +131,7 @@ function Names() {
 function TopCustomers({ zone }) {
   const { params } = useRoute();
   const meters = useData(
-    (signal) => get("/v1/meters/", { is_archived: false, limit: 100, sorting: "name" }, { signal }),
+    (signal) => allMeters(signal, { is_archived: false }),
     ["meters"],
   );
   const items = meters.value?.items ?? [];
@@ -141,10 +143,10 @@ function TopCustomers({ zone }) {
       ${() => (chosen === undefined
         ? html`<${Empty} title="There is no meter yet"><p>A meter says what is counted. Then this shows who uses most.</p>
             <p><a class="button primary" href=${link(["meters", "new"])}>Make a meter</a></p><//>`
-        : html`<${Choice} label="Meter" value=${chosen.id} options=${items.map(({ id, name }) => [id, name])}
+        : html`<${Choice} label="Meter" value=${chosen.id} options=${items.map(({ id, name }) => [id, name])} hint=${cutOff(meters.value)}
               onChange=${(meter) => setParams({ meter })} />
             <${CustomersOf} key=${chosen.id} meter=${chosen} zone=${zone}
-              range=${rangeOf({ range: "30d" }, zone, Date.now())} limit=${6} />
+              range=${rangeOf({ range: "30d" }, zone, now())} limit=${6} />
             <p class="muted">Last 30 days · <a href=${link(["meters", chosen.id])}>Open the meter</a></p>`)}
     <//>
   <//>`;
