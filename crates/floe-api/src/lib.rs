@@ -10,6 +10,7 @@ pub mod errors;
 pub mod event;
 pub mod event_meter;
 pub mod event_property;
+pub mod event_totals;
 pub mod event_type;
 mod fields;
 pub mod json;

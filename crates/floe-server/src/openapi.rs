@@ -22,9 +22,9 @@ use uuid::Uuid;
 
 use crate::auth::Needs;
 use crate::routes::{
-    bulk, customer_meters, customers, event_meters, event_properties, event_stream, event_types,
-    events, events_export, meter_customers, meter_preview, meters, organizations, system,
-    system_storage, tokens,
+    bulk, customer_meters, customers, event_meters, event_properties, event_stream, event_totals,
+    event_types, events, events_export, meter_customers, meter_preview, meters, organizations,
+    system, system_storage, tokens,
 };
 
 const INTRODUCTION: &str = "\
@@ -67,6 +67,7 @@ here; any other is answered with 404. Paths are served with and without a slash 
         event_properties::list_event_properties,
         events::get_event,
         event_meters::list_event_meters,
+        event_totals::get_event_totals,
         event_types::list_event_types,
         event_types::update_event_type,
         customers::create_customer,

@@ -567,6 +567,10 @@ pub trait EventStore: Sync {
     /// in order of ingestion, and keep their numbers.
     fn count_events(&self, organization: OrganizationId) -> u64;
 
+    /// How many events of an organization were not stored since this process started, because
+    /// their external id was known.
+    fn count_duplicates(&self, organization: OrganizationId) -> u64;
+
     /// The number of an event; `None` if the organization has none with this id.
     fn event_number(
         &self,

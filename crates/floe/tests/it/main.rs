@@ -13,6 +13,7 @@ mod errors;
 mod event_meters;
 mod event_properties;
 mod event_stream;
+mod event_totals;
 mod event_types;
 mod events;
 mod events_export;

@@ -293,11 +293,14 @@ fn organizations_do_not_see_each_other() {
     assert_eq!(looked_at(acting.post(PATH, &body(json!({}))).expect(200)), 6);
     api.post(PATH, &body(named)).refuses_by_rule("organization_token@body.organization_id");
     root().post(PATH, &body(json!({}))).refuses("missing@body.organization_id");
-    for scope in ["meters:read", "meters:write"] {
-        let reader = server().token(&api.organization_id, &[scope]);
+    for scopes in [["meters:read", "events:read"], ["meters:write", "events:write"]] {
+        let reader = server().token(&api.organization_id, &scopes);
         assert_eq!(looked_at(reader.post(PATH, &body(json!({}))).expect(200)), 6);
     }
-    let reader = server().token(&api.organization_id, &["events:read"]);
-    assert_eq!(reader.post(PATH, &body(json!({}))).status, 403);
+    // Who may not read events does not see them here.
+    for scope in ["events:read", "meters:read", "meters:write"] {
+        let reader = server().token(&api.organization_id, &[scope]);
+        assert_eq!(reader.post(PATH, &body(json!({}))).status, 403);
+    }
     assert_eq!(api.anonymous().post(PATH, &body(json!({}))).status, 401);
 }
