@@ -120,6 +120,13 @@ async function directions(server, browser) {
     await shows("a filter is read in one direction", page.locator(".lead"), String.raw`Count of events, where name is "\u202euse"`);
     await window.open("#/events");
     await shows("so is metadata", page.locator("td.metadata"), String.raw`k\u202e: \u202ev · rest: 1`);
+    await page.locator("table.events tbody button").click();
+    const json = await page.getByLabel("JSON of the event").innerText();
+    check("JSON too", !json.includes(RLO) && JSON.parse(json).name === `${RLO}use`, json);
+    await page.keyboard.press("Escape");
+    await api.post("/v1/events/ingest", { events: [{ name: " ", external_customer_id: "  " }] });
+    await window.open("#/events?name=%20");
+    await shows("a name of spaces can be seen", page.locator("td.name"), '" "');
     await window.open(`#/meters/${meter.id}/edit`);
     await page.getByRole("heading", { name: String.raw`Edit \u202eturned` }).waitFor();
     check("and a title", true);

@@ -5,7 +5,7 @@ import { dateTime, useZone } from "./format.js";
 import { html, useRef } from "./html.js";
 import { openOver } from "./router.js";
 import { CustomerLink } from "./top-customers.js";
-import { clipped, metadataWords } from "./words.js";
+import { clipped, metadataWords, named, tame } from "./words.js";
 
 export function EventRows({ items }) {
   const zone = useZone();
@@ -36,6 +36,6 @@ function row(event, zone) {
 }
 
 function nameWords({ label, name }) {
-  if (label === name) return clipped(name) || "(no name)";
-  return `${clipped(label)} (${clipped(name)})`;
+  if (label === name) return named(name);
+  return `${tame(clipped(label))} (${tame(clipped(name))})`;
 }

@@ -61,6 +61,12 @@ export function clipped(text, most = 60) {
   return points.length <= most ? text : `${points.slice(0, most - 1).join("")}…`;
 }
 
+/** A name that can be seen, also one of spaces alone. */
+export function named(name, most = 60) {
+  if (name === "") return "(no name)";
+  return name.trim() === "" ? JSON.stringify(clipped(name, most)) : clipped(name, most);
+}
+
 /** Some values as examples. */
 export const suchAs = (samples) =>
   `such as ${samples.slice(0, 3).map((one) => clipped(JSON.stringify(one), 40)).join(", ")}`;
@@ -75,7 +81,7 @@ export function meterWords({ aggregation, filter }) {
 /** Metadata in a line: `tokens: 30 · model: "x"` */
 export function metadataWords(metadata, most = 6) {
   const entries = Object.entries(metadata);
-  const words = entries.slice(0, most).map(([key, value]) => tame(`${clipped(key)}: ${clipped(inWords(value), 90)}`));
+  const words = entries.slice(0, most).map(([key, value]) => tame(`${key.trim() === "" ? JSON.stringify(key) : clipped(key)}: ${clipped(inWords(value), 90)}`));
   return entries.length > most ? `${words.join(" · ")} · …` : words.join(" · ");
 }
 
@@ -106,7 +112,8 @@ export function indented(json) {
     else if (c === ":") out += ": ";
     else if (c.trim() !== "") out += c;
   }
-  return out;
+  // The same JSON: such signs only stand in texts.
+  return tame(out);
 }
 
 /** A field of a CSV file; a text that a spreadsheet would take for a formula gets a quote in front. */

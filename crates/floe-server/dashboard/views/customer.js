@@ -15,7 +15,7 @@ import { link, pageOf, setParams, useRoute } from "../parts/router.js";
 import { Empty, Loaded } from "../parts/states.js";
 import { say } from "../parts/toast.js";
 import { useData } from "../parts/use-data.js";
-import { clipped, metadataWords, tame, totalWords, unitOf } from "../parts/words.js";
+import { metadataWords, named, tame, totalWords, unitOf } from "../parts/words.js";
 
 export function Customer({ id }) {
   const data = useData((signal) => get(`/v1/customers/${encodeURIComponent(id)}`, {}, { signal }), ["customer", id]);
@@ -171,7 +171,7 @@ function Newest({ customer, zone }) {
             <thead><tr><th scope="col">Time (${zone})</th><th scope="col">Name</th><th scope="col">Metadata</th></tr></thead>
             <tbody>${items.map((event) => html`<tr key=${event.id}>
               <td class="when"><a href=${link(["events"], { customer: customer.id, event: event.id })}>${dateTime(event.timestamp, zone)}</a></td>
-              <td class="text name" dir="auto">${clipped(event.label) || "(no name)"}</td>
+              <td class="text name" dir="auto">${named(event.label)}</td>
               <td class="metadata" dir="auto" title=${metadataWords(event.metadata)}>${metadataWords(event.metadata)}</td>
             </tr>`)}</tbody></table><//>`)}
     <//>

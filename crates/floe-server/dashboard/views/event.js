@@ -10,7 +10,7 @@ import { link } from "../parts/router.js";
 import { Loaded } from "../parts/states.js";
 import { CustomerLink } from "../parts/top-customers.js";
 import { useData } from "../parts/use-data.js";
-import { aggregationWords, clipped, indented } from "../parts/words.js";
+import { aggregationWords, clipped, indented, named } from "../parts/words.js";
 
 export function EventDetail({ id, onClose }) {
   const zone = useZone();
@@ -25,7 +25,7 @@ export function EventDetail({ id, onClose }) {
     <${Loaded} data=${data} missing="There is no such event.">
       ${({ event, json }) => html`
         <dl class="facts">
-          <dt>Name</dt><dd dir="auto">${event.name || "(no name)"}</dd>
+          <dt>Name</dt><dd dir="auto">${named(event.name, Infinity)}</dd>
           <dt>Time</dt><dd>${dateTime(event.timestamp, zone)} (${zone})</dd>
           <dt>Customer</dt><dd><${CustomerLink} customer=${event.customer} id=${event.customer_id} externalId=${event.external_customer_id} /></dd>
           <dt>Id</dt><dd><code>${event.id}</code></dd>

@@ -26,6 +26,7 @@ function liveQuery(params) {
 }
 
 const SHOWN_MAX = 100;
+const SHOW_EVERY_MS = 200;
 
 /** Events as they come in. When the stream breaks off, it goes on after the last one seen. */
 export function Live({ params }) {
@@ -47,7 +48,8 @@ export function Live({ params }) {
       passedOver = 0;
       setState((old) => ({ ...old, count: old.count + came, items: [...fresh, ...old.items].slice(0, SHOWN_MAX) }));
     };
-    const timer = setInterval(show, 200);
+    // Often, so that each time there is little to draw.
+    const timer = setInterval(show, SHOW_EVERY_MS);
     const onEvent = (event) => {
       waiting.current.push(event);
       // While it is paused only the newest are kept.

@@ -11,7 +11,7 @@ import { link, open } from "../parts/router.js";
 import { Loaded } from "../parts/states.js";
 import { say } from "../parts/toast.js";
 import { useData } from "../parts/use-data.js";
-import { FUNCTION_OPTIONS, suchAs, tame } from "../parts/words.js";
+import { FUNCTION_OPTIONS, named, suchAs, tame } from "../parts/words.js";
 import { MeterPreview } from "./meter-preview.js";
 
 const UNITS = [
@@ -152,7 +152,7 @@ function Form({ meter, counted }) {
           changed any more, since numbers that were shown would change. Make another meter instead.</p>`}
         ${!isLocked && names.length > 0 && form.filter.clauses.length === 0 && html`<p class="offers"><span>Events that you have:</span>
           ${names.slice(0, 8).map((name) => html`<button type="button" class="small" key=${name} dir="auto"
-            onClick=${() => set({ filter: { ...form.filter, clauses: [newClause("name", name)] } })}>${name || "(no name)"}</button>`)}</p>`}
+            onClick=${() => set({ filter: { ...form.filter, clauses: [newClause("name", name)] } })}>${named(name)}</button>`)}</p>`}
         <${FilterGroup} node=${form.filter} offers=${offers} errors=${shown} judged=${judged} disabled=${isLocked} onChange=${(filter) => set({ filter })} />
         <h2>What of them?</h2>
         <${Aggregation} ...${{ form, set, items, isLocked, judged }} error=${(tried && gaps["aggregation/property"]) || errorAt(error, "aggregation")} />

@@ -11,7 +11,7 @@ import { html, useEffect, useState } from "../parts/html.js";
 import { rangeOf, rangeQuery } from "../parts/ranges.js";
 import { Loaded } from "../parts/states.js";
 import { useData } from "../parts/use-data.js";
-import { metadataWords } from "../parts/words.js";
+import { metadataWords, named } from "../parts/words.js";
 
 const PAUSE_MS = 400;
 
@@ -90,7 +90,7 @@ function Found({ preview, zone, filter, onMark }) {
         <tbody>${events.map(({ event, matches, value, reason }) => html`<tr key=${event.id} class=${matches ? "" : "misses"}
           onPointerEnter=${() => onMark(placeOf(reason))} onPointerLeave=${() => onMark(null)}>
           <td>${matches ? html`<span class="yes">Yes</span>` : "No"}</td>
-          <td class="text"><span dir="auto">${event.name || "(no name)"}</span>
+          <td class="text"><span dir="auto">${named(event.name)}</span>
             <p class="row-detail" dir="auto" title=${dateTime(event.timestamp, zone)}>${metadataWords(event.metadata, 4)}</p></td>
           <td class="text" dir="auto">${matches ? shownValue(value) : html`${reasonWords(reason?.text ?? "")}
             <${PlaceLink} place=${placeOf(reason)} filter=${filter} onMark=${onMark} />`}</td>

@@ -1,6 +1,6 @@
 // All meters, each with its last 30 days.
 
-import { get } from "../parts/api.js";
+import { explain, get } from "../parts/api.js";
 import { now } from "../parts/clock.js";
 import { BeyondLast, Choice, Pager, SearchField, TableBox } from "../parts/controls.js";
 import { dateTime, number, useZone } from "../parts/format.js";
@@ -78,7 +78,7 @@ function Row({ meter }) {
       ${meter.archived_at && html` <span class="badge">archived</span>`}
       <p class="row-detail" dir="auto">${meterWords(meter)}</p></td>
     <td class="line">${data.value && html`<${Sparkline} values=${data.value.quantities.map(({ quantity }) => quantity)} />`}</td>
-    <td class="number">${data.value ? `${number(data.value.total)} ${unitOf(meter)}` : data.error ? "?" : "…"}</td>
+    <td class="number" title=${data.error ? explain(data.error) : undefined}>${data.value ? `${number(data.value.total)} ${unitOf(meter)}` : data.error ? "?" : "…"}</td>
     <td class="when extra">${dateTime(meter.created_at, zone)}</td>
   </tr>`;
 }

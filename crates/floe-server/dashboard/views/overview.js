@@ -1,7 +1,6 @@
 // Usage at a glance.
 
 import { get, post } from "../parts/api.js";
-import { useCell } from "../parts/cell.js";
 import { Chart } from "../parts/chart.js";
 import { now } from "../parts/clock.js";
 import { Choice, Segments, TableBox } from "../parts/controls.js";
@@ -11,12 +10,11 @@ import { html } from "../parts/html.js";
 import { allMeters, cutOff } from "../parts/meter-list.js";
 import { rangeOf, rangeQuery } from "../parts/ranges.js";
 import { link, setParams, useRoute } from "../parts/router.js";
-import { session } from "../parts/session.js";
 import { Share } from "../parts/sparkline.js";
 import { Empty, Loaded } from "../parts/states.js";
 import { CustomersOf } from "../parts/top-customers.js";
 import { useData } from "../parts/use-data.js";
-import { clipped } from "../parts/words.js";
+import { named } from "../parts/words.js";
 import { FirstEvent } from "./first-event.js";
 
 const EVERY_MS = 15_000;
@@ -58,7 +56,6 @@ export function Overview() {
 function Glance({ newest }) {
   const zone = useZone();
   const { params } = useRoute();
-  const { isRoot } = useCell(session);
   const interval = params.interval === "day" ? "day" : "hour";
   const hours = useEventCounts("hour", zone);
   const days = useEventCounts("day", zone);
@@ -79,8 +76,8 @@ function Glance({ newest }) {
       <${Figure} label="Right now" value=${minute.value ? number(minute.value.pagination.total_count) : "–"}
         detail="events in the last minute" />
       <${Figure} label="Newest event" value=${ago(newest.timestamp)} detail=${html`<a dir="auto" href=${link(["events"], { event: newest.id })}
-        title=${dateTime(newest.timestamp, zone)}>${clipped(newest.name, 40) || "(no name)"}</a>`} />
-      ${isRoot && html`<${Duplicates} />`}
+        title=${dateTime(newest.timestamp, zone)}>${named(newest.name, 40)}</a>`} />
+      <${Duplicates} zone=${zone} />
     </div>
     <${Card} title="Events" actions=${html`<${Segments} label="Interval" value=${interval}
       options=${[["hour", "By hour"], ["day", "By day"]]}
@@ -96,13 +93,13 @@ function Glance({ newest }) {
     </div>`;
 }
 
-/** Counted by the server since its start, over all organizations. */
-function Duplicates() {
-  const data = useData((signal) => get("/metrics", {}, { signal, everywhere: true }), ["metrics"], { every: EVERY_MS });
+/** Counted by the server since its start. */
+function Duplicates({ zone }) {
+  const data = useData((signal) => get("/v1/event-totals", {}, { signal }), ["totals"], { every: EVERY_MS });
   if (data.value === undefined) return null;
-  const value = (name) => Number(new RegExp(`^${name} (\\S+)`, "m").exec(String(data.value))?.[1] ?? 0);
-  return html`<${Figure} label="Duplicates refused" value=${number(value("floe_events_duplicate_total"))}
-    detail=${`since the server's start, of all organizations; ${number(value("floe_events_ingested_total"))} stored`} />`;
+  const { duplicates, duplicates_since: since, events } = data.value;
+  return html`<${Figure} label="Duplicates refused" value=${number(duplicates)}
+    detail=${html`since the server's start <span title=${dateTime(since, zone)}>${ago(since)}</span>; ${number(events)} stored`} />`;
 }
 
 function Names() {
@@ -117,7 +114,7 @@ function Names() {
         <thead><tr><th scope="col">Name</th><th scope="col" class="number">Events</th><th scope="col">Last seen</th></tr></thead>
         <tbody>${items.map(
           ({ name, occurrences, last_seen: seen }) => html`<tr key=${name}>
-            <td class="text"><a dir="auto" href=${link(["events"], { name })}>${clipped(name) || "(no name)"}</a>
+            <td class="text"><a dir="auto" href=${link(["events"], { name })}>${named(name)}</a>
               <${Share} value=${occurrences} most=${items[0].occurrences} /></td>
             <td class="number">${number(occurrences)}</td>
             <td class="when" title=${dateTime(seen)}>${ago(seen)}</td>
