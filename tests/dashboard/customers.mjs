@@ -1,6 +1,6 @@
 // Customers: search, making one, balances, credits, resets, usage.
 
-import { fill, last30Days, sum } from "./data.mjs";
+import { fill, last30Days, named, sum } from "./data.mjs";
 import { check, equal, inWindow, number, shows } from "./support.mjs";
 
 export default async function run(server, browser) {
@@ -90,6 +90,11 @@ export default async function run(server, browser) {
     const names = page.getByRole("region", { name: "Newest events of the customer" }).locator("td.name");
     await names.first().waitFor();
     equal("newest events", await names.allInnerTexts(), newest.items.map(({ label }) => label));
+    const uses = await api.post("/v1/meters/", { name: "A first one without usage", filter: named("nothing"), aggregation: { func: "count" } });
+    await window.open("#/customers");
+    await window.open(`#/customers/${grace.id}`);
+    await page.locator('[data-test="usage"]').waitFor();
+    check("at first a meter is shown that is used", (await page.getByLabel("Meter", { exact: true }).inputValue()) !== uses.id);
     await page.getByRole("link", { name: "All events" }).click();
     const all = await api.get(`/v1/events/?customer_id=${grace.id}&limit=1`);
     await shows("all events", page.locator('[data-test="count"]'), number(all.pagination.total_count));

@@ -26,6 +26,10 @@ export function Customer({ id }) {
 
 function Shown({ customer }) {
   const zone = useZone();
+  const { params } = useRoute();
+  const page = pageOf(params);
+  const query = { customer_id: customer.id, sorting: "meter_name", limit: 20, page };
+  const balances = useData((signal) => get("/v1/customer-meters/", query, { signal }), query, { keep: true });
   return html`
     <${Heading} title=${customerName(customer)} above=${html`<p class="crumbs"><a href=${link(["customers"])}>Customers</a></p>`} />
     <dl class="facts inline">
@@ -35,16 +39,12 @@ function Shown({ customer }) {
       <div><dt>Made</dt><dd>${dateTime(customer.created_at, zone)}</dd></div>
       <div><dt>Id</dt><dd><code>${customer.id}</code></dd></div>
     </dl>
-    <${Balances} customer=${customer} />
-    <${Usage} customer=${customer} zone=${zone} />
+    <${Balances} customer=${customer} data=${balances} page=${page} />
+    <${Usage} customer=${customer} zone=${zone} balances=${balances} />
     <${Newest} customer=${customer} zone=${zone} />`;
 }
 
-function Balances({ customer }) {
-  const { params } = useRoute();
-  const page = pageOf(params);
-  const query = { customer_id: customer.id, sorting: "meter_name", limit: 20, page };
-  const data = useData((signal) => get("/v1/customer-meters/", query, { signal }), query, { keep: true });
+function Balances({ customer, data, page }) {
   const [asked, setAsked] = useState(null);
   const close = () => setAsked(null);
   return html`<${Card} title="Meters">
@@ -132,11 +132,14 @@ function Reset({ row, onClose }) {
   <//>`;
 }
 
-function Usage({ customer, zone }) {
+/** At first of a meter that the customer uses, if the balances tell. */
+function Usage({ customer, zone, balances }) {
   const { params } = useRoute();
   const meters = useData((signal) => allMeters(signal, { is_archived: false }), ["meters"]);
   const items = meters.value?.items ?? [];
-  const meter = items.find(({ id }) => id === params.meter) ?? items[0];
+  const used = balances.value?.items.find(({ consumed_units: units }) => units > 0)?.meter_id;
+  const isKnown = params.meter || balances.value || balances.error;
+  const meter = isKnown ? (items.find(({ id }) => id === (params.meter ?? used)) ?? items[0]) : undefined;
   const range = rangeOf(params, zone, now());
   const query = { ...rangeQuery(range.error ? rangeOf({}, zone, now()) : range, zone), customer_id: customer.id };
   const data = useData(
@@ -152,7 +155,8 @@ function Usage({ customer, zone }) {
           <${RangeControls} params=${params} range=${range} zone=${zone} />
         </form>
         ${range.error === null && html`<${Loaded} data=${data} tall>
-          ${(value) => html`<p class="figure-label">${totalWords(meter)}</p><p class="figure-value"><span data-test="usage">${number(value.total)}</span> <small>${unitOf(meter)}</small></p>
+          ${(value) => html`<div><p class="figure-label">${totalWords(meter)}</p>
+              <p class="figure-value"><span data-test="usage">${number(value.total)}</span> <small>${unitOf(meter)}</small></p></div>
             <${Chart} points=${value.quantities} interval=${range.interval} zone=${zone} unit=${unitOf(meter)}
               label=${`${meter.name} of this customer, by ${range.interval} in ${zone}. ${totalWords(meter)} ${number(value.total)}.`} />`}
         <//>`}`}

@@ -15,6 +15,10 @@ import { metadataWords, named } from "../parts/words.js";
 
 const PAUSE_MS = 400;
 
+/** Events that are shown, of those that are asked for: credits and resets are not shown. */
+const SHOWN = 12;
+const ASKED = 60;
+
 /** The value, once it has not changed for a moment. */
 function useSettled(value) {
   const text = JSON.stringify(value);
@@ -58,12 +62,14 @@ export function MeterPreview({ wire, isComplete, onJudged, onMark }) {
   const data = useData(
     async (signal) => {
       const range = rangeOf({ range: "30d" }, zone, now());
-      const body = { filter: asked.filter, aggregation: asked.aggregation, ...rangeQuery(range, zone), limit: 12 };
+      const body = { filter: asked.filter, aggregation: asked.aggregation, ...rangeQuery(range, zone), limit: ASKED };
       const answer = await post("/v1/meters/preview", body, { signal });
       if (!answer.ok) return answer;
       const { filter, aggregation } = asked;
-      onJudged(judgement(JSON.stringify({ filter, aggregation }), answer.value.events));
-      return { ok: true, value: { preview: answer.value, filter } };
+      const ofUsage = answer.value.events.filter(({ reason }) => reason?.part !== "event");
+      const preview = { ...answer.value, events: ofUsage.slice(0, SHOWN) };
+      onJudged(judgement(JSON.stringify({ filter, aggregation }), preview.events));
+      return { ok: true, value: { preview, filter, passedOver: answer.value.events.length - ofUsage.length } };
     },
     [asked, zone],
     { keep: true, skip: !asked.isComplete },
@@ -71,11 +77,11 @@ export function MeterPreview({ wire, isComplete, onJudged, onMark }) {
   if (!asked.isComplete) return html`<p class="muted">Fill in the conditions, and this shows what the meter would count.</p>`;
   if (data.error?.kind === "invalid") return html`<${FormErrors} messages=${errorsElsewhere(data.error, [])} />`;
   return html`<${Loaded} data=${data} tall missing="This server is older than this page and cannot preview meters. The meter can be saved all the same.">
-    ${({ preview, filter: of }) => html`<${Found} ...${{ preview, zone, onMark, filter: of }} />`}
+    ${({ preview, passedOver, filter: of }) => html`<${Found} ...${{ preview, passedOver, zone, onMark, filter: of }} />`}
   <//>`;
 }
 
-function Found({ preview, zone, filter, onMark }) {
+function Found({ preview, passedOver, zone, filter, onMark }) {
   const { looked_at: lookedAt, matching, events, quantities } = preview;
   return html`
     <p class="figure-value" data-test="matching">${number(matching)} <small>of the newest ${number(lookedAt)} events count</small></p>
@@ -83,7 +89,7 @@ function Found({ preview, zone, filter, onMark }) {
     ${quantities && html`<${Chart} points=${quantities.quantities} interval="day" zone=${zone}
       label=${`What the meter would show for the last 30 days. Total ${number(quantities.total)}.`} />
       <p class="figure-detail">Last 30 days: <strong>${number(quantities.total)}</strong></p>`}
-    ${events.length === 0 && html`<p class="muted">There are no events to look at yet.</p>`}
+    ${events.length === 0 && passedOver === 0 && html`<p class="muted">There are no events to look at yet.</p>`}
     ${events.length > 0 && html`<h3>The newest events</h3>
       <${TableBox} label="The newest events and whether they count"><table class="preview">
         <thead><tr><th scope="col">Counts</th><th scope="col">Event</th><th scope="col">Value, or why not</th></tr></thead>
@@ -95,7 +101,8 @@ function Found({ preview, zone, filter, onMark }) {
           <td class="text" dir="auto">${matches ? shownValue(value) : html`${reasonWords(reason?.text ?? "")}
             <${PlaceLink} place=${placeOf(reason)} filter=${filter} onMark=${onMark} />`}</td>
         </tr>`)}</tbody>
-      </table><//>`}`;
+      </table><//>`}
+    ${passedOver > 0 && html`<p class="muted">Credits and resets among them are no usage, and not shown.</p>`}`;
 }
 
 /** Leads to the condition in the form that left an event out. */
