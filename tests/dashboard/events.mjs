@@ -113,6 +113,31 @@ export default async function run(server, browser) {
     equal("by a meter", await page.locator("table.events tbody td.metadata").allInnerTexts(), ["tokens: 2", "tokens: 1"]);
   });
 
+  await inWindow(browser, server, "a long live tail", async (page, window) => {
+    await window.signIn(api.token, "#/events?customer=long-tail&live=1");
+    await shows("it is connected", page.locator('[data-test="live"]'), "Live: events show as they come in.");
+    const session = await window.context.newCDPSession(page);
+    const used = async () => {
+      await session.send("HeapProfiler.collectGarbage");
+      return (await session.send("Runtime.getHeapUsage")).usedSize / 1e6;
+    };
+    let sent = 0;
+    // Twenty at a time, so that most rows stay from one drawing to the next.
+    const feed = async (most) => {
+      for (const end = sent + most; sent < end; sent += 20) {
+        const events = Array.from({ length: 20 }, (_, at) => ({ name: `event ${sent + at}`, external_customer_id: "long-tail", metadata: { at } }));
+        await api.post("/v1/events/ingest", { events });
+        await page.getByText(`event ${sent + 19}`, { exact: true }).waitFor();
+      }
+    };
+    await feed(300);
+    const before = await used();
+    await feed(1500);
+    const grown = (await used()) - before;
+    check("keeps no more than it shows", grown < 2, `${grown.toFixed(1)} MB more`);
+    equal("which is a hundred", await page.locator("table.events tbody tr").count(), 100);
+  });
+
   await inWindow(browser, server, "the way back", async (page, window) => {
     await window.signIn(api.token, "#/customers");
     await window.open("#/events?name=chat");

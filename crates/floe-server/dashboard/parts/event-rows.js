@@ -2,30 +2,23 @@
 
 import { TableBox } from "./controls.js";
 import { dateTime, useZone } from "./format.js";
-import { html, useRef } from "./html.js";
+import { html, steady } from "./html.js";
 import { openOver } from "./router.js";
 import { CustomerLink } from "./top-customers.js";
 import { clipped, metadataWords, named, tame } from "./words.js";
 
 export function EventRows({ items }) {
   const zone = useZone();
-  // Rows are kept, so that those of the live tail are not made anew with each event.
-  const rows = useRef({ zone: null, of: new WeakMap() });
-  if (rows.current.zone !== zone) rows.current = { zone, of: new WeakMap() };
-  const { of } = rows.current;
-  const rowOf = (event) => {
-    if (!of.has(event)) of.set(event, row(event, zone));
-    return of.get(event);
-  };
   return html`<div class="card flush"><${TableBox} label="Events"><table class="events">
     <thead><tr><th scope="col">Time (${zone})</th><th scope="col">Name</th><th scope="col">Customer</th><th scope="col">Metadata</th></tr></thead>
-    <tbody>${items.map(rowOf)}</tbody>
+    <tbody>${items.map((event) => html`<${Row} key=${event.id} event=${event} zone=${zone} />`)}</tbody>
   </table><//></div>`;
 }
 
-function row(event, zone) {
+/** Drawn once: those of the live tail are not drawn anew with each event that comes. */
+const Row = steady(({ event, zone }) => {
   const words = metadataWords(event.metadata);
-  return html`<tr key=${event.id}>
+  return html`<tr>
     <td class="when"><button type="button" class="link" onClick=${() => openOver({ event: event.id })}
       title="Open the event">${dateTime(event.timestamp, zone)}</button></td>
     <td class="text name" dir="auto">${nameWords(event)}
@@ -33,7 +26,7 @@ function row(event, zone) {
     <td class="text"><${CustomerLink} customer=${event.customer} id=${event.customer_id} externalId=${event.external_customer_id} /></td>
     <td class="metadata" dir="auto" title=${words}>${words}</td>
   </tr>`;
-}
+});
 
 function nameWords({ label, name }) {
   if (label === name) return named(name);

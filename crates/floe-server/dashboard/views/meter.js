@@ -7,7 +7,7 @@ import { Check, Choice, copyText, FormErrors, SearchField, Segments, TableBox } 
 import { Confirm } from "../parts/dialog.js";
 import { bucket, change, dateTime, number, useZone } from "../parts/format.js";
 import { Card, Heading } from "../parts/heading.js";
-import { html, useMemo, useRef, useState } from "../parts/html.js";
+import { html, steady, useMemo, useRef, useState } from "../parts/html.js";
 import { RangeControls } from "../parts/range-controls.js";
 import { bucketsOf, eventBounds, previousRange, rangeOf, rangeQuery } from "../parts/ranges.js";
 import { link, setParams, useRoute } from "../parts/router.js";
@@ -102,11 +102,6 @@ function Quantities({ meter, unit, range, zone, params, current, before, plotRef
     save(new Blob([csv([head, ...rows])], { type: "text/csv" }), fileName(title, "csv"));
     say("Saved as CSV. Times are in UTC.");
   };
-  // Hundreds of rows are not made anew to draw the chart another way.
-  const table = useMemo(
-    () => html`<${Table} ...${{ meter, unit, range, zone, params, current, before }} />`,
-    [meter, range.start, range.end, range.interval, zone, params.customer, params.metadata, params.organization, current, before],
-  );
   return html`<section class="card">
     <div class="card-head">
       <div>
@@ -124,12 +119,15 @@ function Quantities({ meter, unit, range, zone, params, current, before, plotRef
     </div>
     <${Chart} points=${current.quantities} previous=${before?.quantities} kind=${kind} interval=${range.interval} zone=${zone} unit=${unit}
       plotRef=${plotRef} label=${`${title}, ${span}. ${totalWords(meter)} ${number(current.total)} ${unit}. The table below has all values.`} />
-    ${table}
+    <${Table} ...${{ meter, unit, range, zone, current, before }} customer=${params.customer} metadata=${params.metadata} />
   </section>`;
 }
 
-/** Newest first; each quantity leads to the events behind it. */
-function Table({ meter, unit, range, zone, params, current, before }) {
+/**
+ * Newest first; each quantity leads to the events behind it. Hundreds of rows are not drawn anew to
+ * draw the chart another way.
+ */
+const Table = steady(({ meter, unit, range, zone, customer, metadata, current, before }) => {
   const [all, setAll] = useState(false);
   const starts = useMemo(() => [...bucketsOf(range, zone), range.end], [range.start, range.end, range.interval, zone]);
   const rows = current.quantities.map((point, at) => ({ ...point, at })).reverse();
@@ -142,7 +140,7 @@ function Table({ meter, unit, range, zone, params, current, before }) {
         <th scope="col">Events</th></tr></thead>
       <tbody>${shown.map(({ timestamp, quantity, at }) => {
         const { start_timestamp: from, end_timestamp: to } = eventBounds(starts[at], starts[at + 1]);
-        const events = link(["events"], { meter: meter.id, from, to, customer: params.customer, metadata: params.metadata });
+        const events = link(["events"], { meter: meter.id, from, to, customer, metadata });
         const when = bucket(timestamp, interval, zone);
         return html`<tr key=${timestamp}>
           <td>${when}</td>
@@ -154,7 +152,7 @@ function Table({ meter, unit, range, zone, params, current, before }) {
     </table><//>
     ${rows.length > 12 && html`<p><button type="button" class="small" aria-expanded=${all} onClick=${() => setAll(!all)}>
       ${all ? "Show fewer" : `Show all ${rows.length}`}</button></p>`}`;
-}
+});
 
 function Archive({ meter, onClose }) {
   const [busy, setBusy] = useState(false);
