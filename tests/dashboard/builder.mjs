@@ -21,6 +21,16 @@ export default async function run(server, browser) {
     equal("which of the newest do", counted, first.items.map(({ name }) => (name === "chat" ? "Yes" : "No")));
     const miss = preview.locator("tr.misses").first();
     check("and why one does not", (await miss.locator("td").nth(2).innerText()).includes("name"), await miss.innerText());
+    const nameClause = page.getByRole("group", { name: "Condition 1" });
+    const left = first.items.filter(({ name }) => name !== "chat").length;
+    await shows("its condition says how many it leaves out", nameClause.locator(".leaves-out"), `Leaves out ${left} of the newest 12`);
+    await miss.hover();
+    await page.locator(".clause.marked").waitFor();
+    equal("the condition of an event is marked", await page.locator(".marked").getAttribute("data-place"), "0");
+    await page.mouse.move(2, 2);
+    await page.locator(".marked").waitFor({ state: "detached" });
+    await miss.getByRole("button", { name: "Condition 1" }).click();
+    equal("and led to", await page.evaluate(() => document.activeElement.dataset.place), "0");
 
     await page.getByRole("button", { name: "Add a condition" }).click();
     const second = page.getByRole("group", { name: "Condition 2" });
@@ -81,6 +91,8 @@ export default async function run(server, browser) {
     await page.getByRole("button", { name: "Make the meter" }).click();
     await page.getByText("Type in a whole number.").waitFor();
     await other.getByLabel("Value").fill("4");
+    await page.getByRole("button", { name: "Group 1" }).first().focus();
+    equal("of alternatives the group is marked", await page.locator(".marked").getAttribute("data-place"), "0");
     const expected = sent.filter(({ metadata }) => metadata.model === "large" || metadata.seconds > 4).length;
     await shows("any of the group", page.locator('[data-test="matching"]'), `${number(expected)} of the newest ${number(sent.length)} events count`);
     await page.getByRole("button", { name: "Make the meter" }).click();
@@ -100,6 +112,18 @@ export default async function run(server, browser) {
     await page.getByRole("button", { name: "Save" }).click();
     await page.getByRole("heading", { name: "All chats" }).waitFor();
     equal("the name can", (await api.get(`/v1/meters/${meters.chats.id}`)).name, "All chats");
+  });
+
+  await inWindow(browser, server, "one that is locked while it is edited", async (page, window) => {
+    const made = await api.post("/v1/meters/", { name: "Soon", filter: named("soon"), aggregation: { func: "count" } });
+    await window.signIn(api.token, `#/meters/${made.id}/edit`);
+    const value = page.getByRole("group", { name: "Condition 1" }).getByLabel("Value");
+    await value.fill("image");
+    await api.post("/v1/events/ingest", { events: [{ name: "soon", external_customer_id: "ada" }] });
+    await page.waitForTimeout(1100);
+    await page.evaluate(() => dispatchEvent(new Event("focus")));
+    await page.getByText("This meter counts").waitFor();
+    equal("what is shown is what is kept", await value.inputValue(), "soon");
   });
 
   await inWindow(browser, server, "one that counts nothing yet can be changed", async (page, window) => {

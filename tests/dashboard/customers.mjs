@@ -1,6 +1,6 @@
 // Customers: search, making one, balances, credits, resets, usage.
 
-import { fill, last30Days, sum } from "./data.mjs";
+import { fill, last30Days, named, sum } from "./data.mjs";
 import { check, equal, inWindow, number, shows } from "./support.mjs";
 
 export default async function run(server, browser) {
@@ -29,6 +29,24 @@ export default async function run(server, browser) {
     const row = page.getByRole("region", { name: "Meters of the customer" }).locator("tr", { hasText: "Tokens" });
     await row.waitFor();
     equal("what was sent before counts", await row.locator("td").nth(1).innerText(), number(tokens));
+  });
+
+  await inWindow(browser, server, "a form is not lost", async (page, window) => {
+    await window.signIn(api.token, "#/customers");
+    await page.getByRole("button", { name: "New customer" }).click();
+    const dialog = page.getByRole("dialog");
+    const name = dialog.getByLabel("Name");
+    await name.fill("Somebody");
+    const { x, y } = await name.boundingBox();
+    await page.mouse.move(x + 60, y + 10);
+    await page.mouse.down();
+    await page.mouse.move(10, y + 10, { steps: 4 });
+    await page.mouse.up();
+    equal("a text selected beyond the dialog leaves it open", await name.inputValue(), "Somebody");
+    await page.mouse.click(10, 10);
+    await dialog.waitFor({ state: "detached" });
+    await page.waitForFunction(() => document.activeElement.innerText === "New customer");
+    check("the focus goes back", true);
   });
 
   await inWindow(browser, server, "credit and reset", async (page, window) => {
@@ -72,6 +90,11 @@ export default async function run(server, browser) {
     const names = page.getByRole("region", { name: "Newest events of the customer" }).locator("td.name");
     await names.first().waitFor();
     equal("newest events", await names.allInnerTexts(), newest.items.map(({ label }) => label));
+    const uses = await api.post("/v1/meters/", { name: "A first one without usage", filter: named("nothing"), aggregation: { func: "count" } });
+    await window.open("#/customers");
+    await window.open(`#/customers/${grace.id}`);
+    await page.locator('[data-test="usage"]').waitFor();
+    check("at first a meter is shown that is used", (await page.getByLabel("Meter", { exact: true }).inputValue()) !== uses.id);
     await page.getByRole("link", { name: "All events" }).click();
     const all = await api.get(`/v1/events/?customer_id=${grace.id}&limit=1`);
     await shows("all events", page.locator('[data-test="count"]'), number(all.pagination.total_count));

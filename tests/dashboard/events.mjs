@@ -57,7 +57,8 @@ export default async function run(server, browser) {
     await page.keyboard.press("Escape");
     await dialog.waitFor({ state: "detached" });
     check("the filters stay", page.url().includes("customer=ada"));
-    equal("the focus goes back", await page.evaluate(() => document.activeElement.closest("tr")?.rowIndex), 1);
+    await page.waitForFunction(() => document.activeElement.closest("tr")?.rowIndex === 1);
+    check("the focus goes back", true);
   });
 
   await inWindow(browser, server, "numbers of many digits", async (page, window) => {
@@ -100,5 +101,59 @@ export default async function run(server, browser) {
     equal("by a property", await names.allInnerTexts(), ["text", "number"]);
     await page.getByLabel("Property").fill("a.b=5");
     await page.getByText("Live, events cannot be found by this property.").waitFor();
+    await page.getByLabel("Property").fill("");
+    await page.getByLabel("Customer").fill("");
+    await page.waitForURL((url) => !/customer=|metadata=/.test(url.hash));
+    await page.getByLabel("Counted by").selectOption(meters.tokens.id);
+    await page.getByText("Waiting for events").waitFor();
+    await shows("it is connected once more", page.locator('[data-test="live"]'), "Live: events show as they come in.");
+    const chat = (metadata) => ({ name: "chat", external_customer_id: "x", metadata });
+    await api.post("/v1/events/ingest", { events: [chat({ tokens: 1 }), chat({}), property("image", 1), chat({ tokens: 2 })] });
+    await names.nth(1).waitFor();
+    equal("by a meter", await page.locator("table.events tbody td.metadata").allInnerTexts(), ["tokens: 2", "tokens: 1"]);
+  });
+
+  await inWindow(browser, server, "a long live tail", async (page, window) => {
+    await window.signIn(api.token, "#/events?customer=long-tail&live=1");
+    await shows("it is connected", page.locator('[data-test="live"]'), "Live: events show as they come in.");
+    const session = await window.context.newCDPSession(page);
+    const used = async () => {
+      await session.send("HeapProfiler.collectGarbage");
+      return (await session.send("Runtime.getHeapUsage")).usedSize / 1e6;
+    };
+    let sent = 0;
+    // Twenty at a time, so that most rows stay from one drawing to the next.
+    const feed = async (most) => {
+      for (const end = sent + most; sent < end; sent += 20) {
+        const events = Array.from({ length: 20 }, (_, at) => ({ name: `event ${sent + at}`, external_customer_id: "long-tail", metadata: { at } }));
+        await api.post("/v1/events/ingest", { events });
+        await page.getByText(`event ${sent + 19}`, { exact: true }).waitFor();
+      }
+    };
+    await feed(300);
+    const before = await used();
+    await feed(1500);
+    const grown = (await used()) - before;
+    check("keeps no more than it shows", grown < 2, `${grown.toFixed(1)} MB more`);
+    equal("which is a hundred", await page.locator("table.events tbody tr").count(), 100);
+  });
+
+  await inWindow(browser, server, "the way back", async (page, window) => {
+    await window.signIn(api.token, "#/customers");
+    await window.open("#/events?name=chat");
+    await page.locator("table.events tbody button").nth(2).click();
+    await page.getByRole("dialog").waitFor();
+    await page.goBack();
+    await page.getByRole("dialog").waitFor({ state: "detached" });
+    check("back closes an opened event", page.url().endsWith("#/events?name=chat"), page.url());
+    await page.waitForFunction(() => document.activeElement.closest("tr")?.rowIndex === 3);
+    check("the focus is where it was", true);
+    await page.goForward();
+    await page.getByRole("dialog").waitFor();
+    await page.getByRole("button", { name: "Close" }).click();
+    await page.getByRole("dialog").waitFor({ state: "detached" });
+    await page.goBack();
+    await page.getByRole("heading", { name: "Customers" }).waitFor();
+    check("closing leaves nothing in the history", true);
   });
 }

@@ -68,6 +68,11 @@ export default async function run(server, browser) {
             check(`${name} is not wider than the page`, wide <= 0, wide);
             const inDialog = await page.evaluate(() => Math.max(0, ...[...document.querySelectorAll("dialog")].map((one) => one.scrollWidth - one.clientWidth)));
             equal(`nor its dialog: ${name}`, inDialog, 0);
+            // What can be done is not somewhere to the right.
+            const hidden = await page.locator("main .actions").evaluateAll((all) =>
+              all.filter((cell) => cell.getBoundingClientRect().right > cell.closest(".table-box").getBoundingClientRect().right + 1).length,
+            );
+            equal(`${name}: what can be done is in sight`, hidden, 0);
             if (folder) await page.screenshot({ path: join(folder, `${name}-${theme}-${width}.png`) });
           };
           await look("sign-in");
@@ -105,6 +110,20 @@ export default async function run(server, browser) {
     await page.waitForFunction(() => document.activeElement.tagName === "H1");
     equal("a new view is read out from its head", await page.evaluate(() => document.activeElement.innerText), "Meters");
     equal("the tab is named after it", await page.title(), "Meters · Floe");
+    await page.getByRole("link", { name: "Tokens", exact: true }).nth(1).focus();
+    await page.keyboard.press("Enter");
+    await page.locator(".chart-place").waitFor();
+    equal("also once it is loaded", await page.evaluate(() => [document.activeElement.tagName, document.activeElement.innerText]), ["H1", "Tokens"]);
+    const chart = page.locator(".chart-place");
+    await chart.focus();
+    await page.keyboard.press("End");
+    const table = page.getByRole("region", { name: "Quantities" }).locator("tbody tr");
+    const [day, tokens] = await table.nth(1).locator("td").allInnerTexts();
+    await page.keyboard.press("ArrowLeft");
+    equal("keys read a chart point by point", await chart.getAttribute("aria-valuetext"), `${day}: ${tokens} tokens`);
+    check("and it is seen", (await page.locator(".chart figcaption").innerText()).startsWith(tokens));
+    await page.keyboard.press("Escape");
+    check("until it is left", (await page.locator(".chart figcaption").innerText()).startsWith("Times in"));
   });
 
   await inWindow(browser, server, "the theme is a choice", async (page, window) => {

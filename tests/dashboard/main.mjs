@@ -3,7 +3,7 @@
 import takePictures from "./pictures.mjs";
 import { finish, openBrowser, startServer } from "./support.mjs";
 
-const SECTIONS = ["sign_in", "usage", "zones", "meters", "builder", "events", "customers", "root", "trouble", "looks"];
+const SECTIONS = ["sign_in", "usage", "zones", "meters", "builder", "events", "customers", "root", "trouble", "gateway", "hostile", "looks"];
 
 const wanted = process.argv.slice(2);
 const pictures = process.env.FLOE_PICTURES;

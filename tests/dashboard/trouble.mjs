@@ -32,7 +32,7 @@ export default async function run(server, browser) {
     const { items: events } = await api.get("/v1/events/?limit=100&source=user");
     const views = {
       "": "Top event names",
-      meters: "Total",
+      meters: "In all",
       events: "Metadata",
       customers: "First usage",
       organizations: "Slug",

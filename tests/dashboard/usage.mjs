@@ -37,6 +37,10 @@ export default async function run(server, browser) {
     const first = Math.floor(Date.now() / hour) * hour - 23 * hour;
     const ofDay = sent.filter(({ timestamp }) => Date.parse(timestamp) >= first).length;
     await shows("events of 24 hours", page.locator(".figure", { hasText: "Last 24 hours" }).locator(".figure-value"), number(ofDay));
+    const twice = sent.slice(0, 3);
+    await api.post("/v1/events/ingest", { events: twice });
+    await page.evaluate(() => dispatchEvent(new Event("focus")));
+    await shows("events sent twice", page.locator(".figure", { hasText: "Duplicates refused" }).locator(".figure-value"), "3");
     const names = await api.get("/v1/events/names?sorting=-occurrences&limit=8&source=user");
     const rows = page.getByRole("region", { name: "Top event names" }).locator("tbody tr");
     equal(

@@ -96,30 +96,26 @@ impl MeterPreviewCreate {
     /// What becomes of an event on this meter.
     #[must_use]
     pub fn verdict<'e>(&self, event: &'e NewEvent<'_>) -> Verdict<'e> {
-        let left_out = |clause, text| Verdict {
+        let left_out = |part, clause, text| Verdict {
             matches: false,
             value: None,
-            reason: Some(PreviewReason { clause, text }),
+            reason: Some(PreviewReason { part, clause, text }),
         };
         match judge(&self.filter, &self.aggregation, event) {
-            Judgement::Counts(measure) => Verdict {
-                matches: true,
-                value: match measure {
-                    Measure::Event => Some(Value::Number(Number::Int(1))),
-                    Measure::Number(number) => Some(Value::Number(number)),
-                    Measure::Value(value) => Some(value),
-                    Measure::Nothing => None,
-                },
-                reason: None,
-            },
+            Judgement::Counts(measure) => {
+                Verdict { matches: true, value: contribution(measure), reason: None }
+            }
             Judgement::CreditOrReset => {
-                left_out(Vec::new(), "Credits and resets are no usage.".to_owned())
+                let text = "Credits and resets are no usage.".to_owned();
+                left_out(ReasonPart::Event, Vec::new(), text)
             }
             Judgement::Filtered(place) => {
                 let text = failing_text(&self.filter, &place, event);
-                left_out(place, text)
+                left_out(ReasonPart::Filter, place, text)
             }
-            Judgement::NoNumber => left_out(Vec::new(), self.no_number_text(event)),
+            Judgement::NoNumber => {
+                left_out(ReasonPart::Aggregation, Vec::new(), self.no_number_text(event))
+            }
         }
     }
 
@@ -146,10 +142,25 @@ pub struct Verdict<'e> {
     pub reason: Option<PreviewReason>,
 }
 
+/// What leaves an event out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum ReasonPart {
+    /// The filter does not hold.
+    Filter,
+    /// The filter holds, but the property that is aggregated is no number.
+    Aggregation,
+    /// It is a credit or a reset, which no meter counts.
+    Event,
+}
+
 /// Why an event does not count.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PreviewReason {
+    /// What leaves it out.
+    pub part: ReasonPart,
     /// Which clause does not hold: its position in `filter.clauses`, then that in the clauses of
     /// what stands there, and so on. Of alternatives none of which holds it is the filter that has
     /// them. Empty if that is the whole filter, and if it is not the filter that leaves the event
@@ -159,7 +170,20 @@ pub struct PreviewReason {
     pub text: String,
 }
 
-fn optional_value<S: Serializer>(value: &Option<Value<'_>>, to: S) -> Result<S::Ok, S::Error> {
+/// What an event that counts contributes, as a value.
+pub(crate) fn contribution(measure: Measure<'_>) -> Option<Value<'_>> {
+    match measure {
+        Measure::Event => Some(Value::Number(Number::Int(1))),
+        Measure::Number(number) => Some(Value::Number(number)),
+        Measure::Value(value) => Some(value),
+        Measure::Nothing => None,
+    }
+}
+
+pub(crate) fn optional_value<S: Serializer>(
+    value: &Option<Value<'_>>,
+    to: S,
+) -> Result<S::Ok, S::Error> {
     value.as_ref().map(WireValue).serialize(to)
 }
 

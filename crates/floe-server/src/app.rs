@@ -30,9 +30,9 @@ use crate::error::{ApiError, json_response};
 use crate::extract;
 use crate::latency::{Latency, Started};
 use crate::routes::{
-    bulk, customer_meters, customers, event_properties, event_stream, event_types, events,
-    events_export, meter_customers, meter_preview, meters, organizations, system, system_storage,
-    tokens,
+    bulk, customer_meters, customers, event_meters, event_properties, event_stream, event_totals,
+    event_types, events, events_export, meter_customers, meter_preview, meters, organizations,
+    system, system_storage, tokens,
 };
 
 /// What handlers share.
@@ -79,8 +79,10 @@ pub(crate) fn router(app: App) -> Router {
         .route("/v1/events/bulk", post(bulk::ingest_bulk))
         .route("/v1/events/names", get(events::list_event_names))
         .route("/v1/events/{id}", get(events::get_event))
+        .route("/v1/events/{id}/meters", get(event_meters::list_event_meters))
         .route("/v1/event-properties", get(event_properties::list_event_properties))
         .route("/v1/event-stream", get(event_stream::stream_events))
+        .route("/v1/event-totals", get(event_totals::get_event_totals))
         .route("/v1/event-types", get(event_types::list_event_types))
         .route("/v1/event-types/{id}", axum::routing::patch(event_types::update_event_type));
     let customers = Router::new()

@@ -22,9 +22,9 @@ use uuid::Uuid;
 
 use crate::auth::Needs;
 use crate::routes::{
-    bulk, customer_meters, customers, event_properties, event_stream, event_types, events,
-    events_export, meter_customers, meter_preview, meters, organizations, system, system_storage,
-    tokens,
+    bulk, customer_meters, customers, event_meters, event_properties, event_stream, event_totals,
+    event_types, events, events_export, meter_customers, meter_preview, meters, organizations,
+    system, system_storage, tokens,
 };
 
 const INTRODUCTION: &str = "\
@@ -66,6 +66,8 @@ here; any other is answered with 404. Paths are served with and without a slash 
         event_stream::stream_events,
         event_properties::list_event_properties,
         events::get_event,
+        event_meters::list_event_meters,
+        event_totals::get_event_totals,
         event_types::list_event_types,
         event_types::update_event_type,
         customers::create_customer,
@@ -614,7 +616,9 @@ mod tests {
             let answer = &item["get"]["responses"]["200"]["content"]["application/json"]["schema"];
             let is_list = answer["$ref"].as_str().is_some_and(|name| name.contains("/Page_"));
             // Lists of what is no resource of its own.
-            let is_other = ["/v1/events/names", "/v1/meters/{id}/customers"].contains(&&**path);
+            let is_other =
+                ["/v1/events/names", "/v1/events/{id}/meters", "/v1/meters/{id}/customers"]
+                    .contains(&&**path);
             assert_eq!(path.ends_with('/'), is_list && !is_other, "{path}");
         }
     }

@@ -191,6 +191,8 @@ pub struct FollowQuery {
     pub customers: Option<CustomerSelection>,
     /// With one of these names; any if empty.
     pub names: Vec<String>,
+    /// What a meter with this definition counts.
+    pub meter: Option<(Filter, Aggregation)>,
 }
 
 /// Events that were found in one step.
@@ -564,6 +566,10 @@ pub trait EventStore: Sync {
     /// How many events an organization has; credits and resets are some. They are numbered from 0
     /// in order of ingestion, and keep their numbers.
     fn count_events(&self, organization: OrganizationId) -> u64;
+
+    /// How many events of an organization were not stored since this process started, because
+    /// their external id was known.
+    fn count_duplicates(&self, organization: OrganizationId) -> u64;
 
     /// The number of an event; `None` if the organization has none with this id.
     fn event_number(

@@ -1,6 +1,6 @@
 //! `GET /v1/event-stream` on the wire: Floe's own route.
 
-use floe_core::{CustomerId, EventId, Filter, OrganizationId};
+use floe_core::{CustomerId, EventId, Filter, MeterId, OrganizationId};
 use uuid::Uuid;
 
 use crate::Event;
@@ -32,6 +32,8 @@ pub struct EventStreamParams {
     pub external_customer_ids: Option<Vec<String>>,
     /// Any of these names.
     pub names: Option<Vec<String>>,
+    /// What this meter counts; if there is none, [`meter_not_found`](super::meter_not_found).
+    pub meter_id: Option<MeterId>,
 }
 
 impl EventStreamParams {
@@ -49,6 +51,7 @@ impl EventStreamParams {
             customer_ids: customer_ids(query, errors),
             external_customer_ids: query.strings("external_customer_id"),
             names: query.strings("name"),
+            meter_id: query.optional("meter_id", errors, scalar::uuid4).map(MeterId),
         };
         unless_refused(params, before, errors)
     }
@@ -111,4 +114,6 @@ pub struct EventStreamQuery {
     pub external_customer_id: Option<Vec<String>>,
     /// Exact; may repeat.
     pub name: Option<Vec<String>>,
+    /// Events that this meter counts, as it is defined when they come.
+    pub meter_id: Option<Uuid>,
 }

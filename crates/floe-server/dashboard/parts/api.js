@@ -4,6 +4,8 @@
 // kind: "network" "unauthorized" "scope" "refused" "missing" "invalid" "busy" "server" "aborted"
 
 import { cell } from "./cell.js";
+import { noteTime } from "./clock.js";
+import { readJson } from "./exact.js";
 
 /** Who calls. Kept here, in memory, and nowhere else unless the user asks (see session.js). */
 let token = null;
@@ -47,6 +49,7 @@ function headers(everywhere, extra) {
 /** `everywhere`: as the root token for all organizations, not for the chosen one. */
 async function call(method, path, { query, body, signal, everywhere = false } = {}) {
   const asked = token;
+  const askedAt = Date.now();
   let response;
   let text;
   try {
@@ -59,14 +62,19 @@ async function call(method, path, { query, body, signal, everywhere = false } = 
       headers: headers(everywhere, body === undefined ? {} : { "Content-Type": "application/json" }),
       body: body === undefined ? undefined : JSON.stringify(body),
     });
+    noteTime(response.headers.get("Date"), askedAt, Date.now());
     text = await response.text();
   } catch {
     if (signal?.aborted) return failure("aborted", 0, "Stopped.");
     lose();
     return failure("network", 0, "The server does not answer.");
   }
+  const value = readJson(text);
+  if (isOfProxy(response, value)) {
+    lose();
+    return failure("network", response.status, "The server does not answer.");
+  }
   if (connection.get().lost) found();
-  const value = read(text);
   if (response.ok) return { ok: true, value, text, status: response.status };
   const error = refusal(response, value);
   if (error.kind === "unauthorized" && asked !== null && asked === token) refusedToken(error);
@@ -78,30 +86,9 @@ export const post = (path, body, options) => call("POST", path, { body, ...optio
 export const patch = (path, body, options) => call("PATCH", path, { body, ...options });
 export const remove = (path, options) => call("DELETE", path, options);
 
-/** An integer of more digits than a JavaScript number has. */
-class BigInteger {
-  constructor(text) {
-    this.text = text;
-  }
-  toString() {
-    return this.text;
-  }
-  toJSON() {
-    return this.text;
-  }
-}
-
-function read(text) {
-  if (text === "") return null;
-  try {
-    return JSON.parse(text, (_, value, context) =>
-      Number.isInteger(value) && !Number.isSafeInteger(value) && context?.source
-        ? new BigInteger(context.source)
-        : value,
-    );
-  } catch {
-    return text;
-  }
+/** Whether a proxy says that it cannot reach the server, which itself says what is wrong as JSON. */
+function isOfProxy({ status }, value) {
+  return [502, 503, 504].includes(status) && typeof value?.error !== "string";
 }
 
 function failure(kind, status, message, details = [], scopes = []) {
@@ -210,7 +197,9 @@ export async function stream(path, query, { signal, lastId, onOpen, onEvent, onI
     return signal.aborted ? null : failure("network", 0, "The server does not answer.");
   }
   if (!response.ok) {
-    const error = refusal(response, read(await response.text().catch(() => "")));
+    const value = readJson(await response.text().catch(() => ""));
+    if (isOfProxy(response, value)) return failure("network", response.status, "The server does not answer.");
+    const error = refusal(response, value);
     if (error.kind === "unauthorized" && asked === token) refusedToken(error);
     return error;
   }
@@ -242,6 +231,6 @@ function deliver(block, onEvent, onId) {
     if (name === "data") fields.data.push(value);
     else if (name !== undefined) fields[name] = value;
   }
-  if (fields.data.length > 0) onEvent(read(fields.data.join("\n")));
+  if (fields.data.length > 0) onEvent(readJson(fields.data.join("\n")));
   if (fields.id !== undefined) onId(fields.id);
 }

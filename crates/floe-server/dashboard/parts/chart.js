@@ -2,6 +2,7 @@
 // under its own local time, so that a day of 23 hours looks like any other.
 
 import { useCell } from "./cell.js";
+import { plainNumber } from "./exact.js";
 import { bucket, compact, number } from "./format.js";
 import { html, useEffect, useRef, useState } from "./html.js";
 import { theme } from "./theme.js";
@@ -17,13 +18,16 @@ const WHOLE_STEPS = Array.from({ length: 16 }, (_, power) => [1, 2, 5].map((step
 
 const FONT = "12px system-ui, sans-serif";
 
+/** Room for a label under the chart, in pixels. */
+const LABEL_WIDTH = { hour: 118, day: 76, week: 76, month: 84, year: 60 };
+
 function options({ width, points, previous, kind, interval, zone, unit, onPoint }) {
   const { paths } = uPlot;
   const main = color("--chart");
   const grid = { stroke: color("--line"), width: 1 };
   const axis = { stroke: color("--muted"), grid, ticks: { show: false }, font: FONT };
   const few = points.length === 1;
-  const isWhole = [...points, ...(previous ?? [])].every(({ quantity }) => Number.isInteger(quantity));
+  const isWhole = [...points, ...(previous ?? [])].every(({ quantity }) => Number.isInteger(plainNumber(quantity) ?? 0));
   const title = width < 480 ? "" : unit;
   const bars = paths.bars({ size: [0.72, 44], radius: 0.15 });
   const series = [
@@ -60,7 +64,7 @@ function options({ width, points, previous, kind, interval, zone, unit, onPoint 
         size: 30,
         // Labels at whole buckets, and no more of them than fit.
         splits: () => {
-          const every = Math.max(1, Math.ceil(points.length / Math.max(2, Math.floor(width / 100))));
+          const every = Math.max(1, Math.ceil(points.length / Math.max(2, Math.floor((width - 70) / LABEL_WIDTH[interval]))));
           return points.map((_, at) => at).filter((at) => at % every === 0);
         },
         values: labels,
@@ -97,8 +101,9 @@ export function Chart({ points, previous, kind = "bars", interval, zone, unit, l
   const place = useRef(null);
   const [at, setAt] = useState(null);
   const { isDark } = useCell(theme);
-  const data = [points.map((_, index) => index), points.map(({ quantity }) => quantity)];
-  if (previous) data.push(points.map((_, index) => previous[index]?.quantity ?? null));
+  const data = [points.map((_, index) => index), points.map(({ quantity }) => plainNumber(quantity))];
+  if (previous) data.push(points.map((_, index) => plainNumber(previous[index]?.quantity)));
+  const plotted = useRef(null);
   const key = JSON.stringify([data, kind, interval, zone, unit, isDark, points[0]?.timestamp]);
 
   useEffect(() => {
@@ -106,6 +111,8 @@ export function Chart({ points, previous, kind = "bars", interval, zone, unit, l
     const width = () => Math.max(200, element.clientWidth);
     const settings = { width: width(), points, previous, kind, interval, zone, unit, onPoint: setAt };
     const plot = new uPlot(options(settings), data, element);
+    plotted.current = plot;
+    setAt(null);
     if (plotRef) plotRef.current = plot;
     const observer = new ResizeObserver(() => {
       if (plot.width !== width()) plot.setSize({ width: width(), height: HEIGHT });
@@ -114,13 +121,28 @@ export function Chart({ points, previous, kind = "bars", interval, zone, unit, l
     return () => {
       observer.disconnect();
       plot.destroy();
+      plotted.current = null;
       if (plotRef) plotRef.current = null;
     };
   }, [key]);
 
+  /** Keys go from point to point, as the mouse does. */
+  const step = (event) => {
+    const last = points.length - 1;
+    const from = at ?? last + 1;
+    const to = { ArrowLeft: from - 1, ArrowRight: (at ?? -1) + 1, Home: 0, End: last, PageUp: from - 10, PageDown: (at ?? -1) + 10 }[event.key];
+    if (to === undefined && event.key !== "Escape") return;
+    event.preventDefault();
+    const index = to === undefined ? null : Math.max(0, Math.min(last, to));
+    const plot = plotted.current;
+    plot.setCursor(index === null ? { left: -10, top: -10 } : { left: plot.valToPos(index, "x"), top: 10 });
+  };
+
   const shown = at === null ? null : points[at];
+  const words = shown ? `${bucket(shown.timestamp, interval, zone)}: ${number(shown.quantity)} ${unit ?? ""}` : "Arrow keys go from point to point";
   return html`<figure class="chart">
-    <div ref=${place} class="chart-place" role="img" aria-label=${label}></div>
+    <div ref=${place} class="chart-place" role="slider" tabindex="0" aria-label=${label} aria-readonly="true" aria-orientation="horizontal"
+      aria-valuemin="1" aria-valuemax=${points.length} aria-valuenow=${(at ?? 0) + 1} aria-valuetext=${words} onKeyDown=${step}></div>
     <figcaption aria-hidden="true">
       ${shown
         ? html`<strong>${number(shown.quantity)}</strong> ${unit} · ${bucket(shown.timestamp, interval, zone)}
@@ -144,12 +166,21 @@ export function savePicture(plot, title, subtitle, name) {
   context.scale(ratio, ratio);
   context.fillStyle = color("--text");
   context.font = "600 17px system-ui, sans-serif";
-  context.fillText(title, 16, 28, plot.width);
+  context.fillText(fitting(context, title, plot.width), 16, 28);
   context.fillStyle = color("--muted");
   context.font = "13px system-ui, sans-serif";
-  context.fillText(subtitle, 16, 48, plot.width);
+  context.fillText(fitting(context, subtitle, plot.width), 16, 48);
   context.drawImage(source, 16, 62, plot.width, plot.height);
   canvas.toBlob((blob) => save(blob, name), "image/png");
+}
+
+/** The beginning of a text, as much as fits. */
+function fitting(context, text, width) {
+  const points = Array.from(text);
+  let most = points.length;
+  const cut = () => (most === points.length ? text : `${points.slice(0, most).join("")}…`);
+  while (most > 1 && context.measureText(cut()).width > width) most = Math.min(most - 1, Math.ceil(most * 0.9));
+  return cut();
 }
 
 /** Hands a file to the browser's downloads. */

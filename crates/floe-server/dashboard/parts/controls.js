@@ -1,6 +1,7 @@
 // Small parts of forms: fields with a label and the server's message, choices, copying.
 
 import { html, useEffect, useId, useRef, useState } from "./html.js";
+import { setParams } from "./router.js";
 import { say } from "./toast.js";
 
 /** A labelled control. `children` is called with what the control needs: id and descriptions. */
@@ -80,18 +81,29 @@ export function Check({ label, checked, onChange, ...rest }) {
     onChange=${(event) => onChange(event.currentTarget.checked)} /> <span>${label}</span></label>`;
 }
 
+/** Copies, and answers whether the browser let it. */
 export async function copyText(text, what) {
   try {
     await navigator.clipboard.writeText(text);
-    say(`${what} copied.`);
+    say(`Copied ${what}.`);
+    return true;
   } catch {
     say("The browser does not let this page copy. Select the text and copy it yourself.");
+    return false;
   }
 }
 
+/** Says that it copied at its own place too: a dialog covers notices. */
 export function Copy({ text, what, label = "Copy" }) {
-  return html`<button type="button" class="small" aria-label=${`Copy ${what}`}
-    onClick=${() => copyText(text, what)}>${label}</button>`;
+  const [copied, setCopied] = useState(null);
+  useEffect(() => {
+    if (copied === null) return undefined;
+    const timer = setTimeout(() => setCopied(null), 3000);
+    return () => clearTimeout(timer);
+  }, [copied]);
+  const copy = async () => setCopied({ text, done: await copyText(text, what) });
+  const words = copied?.text !== text ? label : copied.done ? "Copied" : "Not allowed";
+  return html`<button type="button" class="small" aria-label=${words === label ? `Copy ${what}` : words} onClick=${copy}>${words}</button>`;
 }
 
 /** What the server refused that belongs to no field that is shown. */
@@ -109,6 +121,12 @@ export function Pager({ page, pagination, onPage, what }) {
     <span>Page ${page} of ${Math.max(last, 1)} <span class="muted">(<span data-test="count">${total.toLocaleString()}</span> ${what})</span></span>
     <button type="button" class="small" disabled=${page >= last} onClick=${() => onPage(page + 1)}>Next</button>
   </nav>`;
+}
+
+/** A page that is no longer there, since the list got shorter, or never was. */
+export function BeyondLast({ what }) {
+  return html`<div class="empty"><p class="empty-title">There are no ${what} on this page</p>
+    <p><button type="button" onClick=${() => setParams({ page: undefined })}>To the first page</button></p></div>`;
 }
 
 /** A table that scrolls by itself where it is too wide, also with the keyboard. */

@@ -2,20 +2,29 @@
 
 import { html, useEffect, useId, useRef } from "./html.js";
 
-export function Dialog({ title, onClose, children, side = false }) {
+/** `isKept`: a click beside it does not close it. */
+export function Dialog({ title, onClose, children, side = false, isKept = false }) {
   const element = useRef(null);
+  // A text that is selected from inside to outside of the dialog ends in a click beside it.
+  const isPressedBeside = useRef(false);
   const id = useId();
   useEffect(() => {
     const opener = document.activeElement;
-    element.current.showModal();
-    return () => opener?.isConnected && opener.focus();
+    const dialog = element.current;
+    dialog.showModal();
+    return () => {
+      // What is behind an open dialog takes no focus.
+      dialog.close();
+      if (opener?.isConnected) opener.focus();
+    };
   }, []);
   return html`<dialog ref=${element} class=${side ? "side" : ""} aria-labelledby=${id}
     onCancel=${(event) => {
       event.preventDefault();
       onClose();
     }}
-    onClick=${(event) => event.target === element.current && onClose()}>
+    onPointerDown=${(event) => (isPressedBeside.current = event.target === element.current)}
+    onClick=${(event) => !isKept && isPressedBeside.current && event.target === element.current && onClose()}>
     <div class="dialog-body">
       <header class="dialog-head">
         <h2 id=${id}>${title}</h2>

@@ -2,6 +2,7 @@
 // fields keep the focus while clauses come and go.
 
 import { Choice, TextField } from "./controls.js";
+import { number } from "./format.js";
 import { html, useId } from "./html.js";
 import { OPERATORS, suchAs } from "./words.js";
 
@@ -89,16 +90,35 @@ export function filterErrors(error) {
 
 const replaced = (list, at, item) => list.map((old, index) => (index === at ? item : old));
 
+/** What the newest events say of one place: how many it leaves out. */
+export function LeavesOut({ judged, place }) {
+  const count = judged.leftOut[place];
+  if (!count) return null;
+  return html`<p class="leaves-out">Leaves out ${number(count)} of the newest ${number(judged.shown)}</p>`;
+}
+
+/** Marks a place that leaves events out, and the place that is pointed at. */
+export const placeClass = (judged, place) =>
+  `${judged.leftOut[place] ? " leaves" : ""}${judged.marked === place ? " marked" : ""}`;
+
+/** Brings a place into sight, with the focus. */
+export function goToPlace(place) {
+  const found = document.querySelector(`[data-place="${place}"]`);
+  found?.scrollIntoView({ block: "center" });
+  found?.focus({ preventScroll: true });
+}
+
 /**
- * `offers`: {property: {kinds, samples}} of what events really have. `errors` as above.
- * `onChange` gets the new node.
+ * `offers`: {property: {kinds, samples}} of what events really have. `errors` as above. `judged`:
+ * {shown, leftOut: {"0.1": count}, marked: "0.1"} of the newest events. `onChange` gets the new node.
  */
-export function FilterGroup({ node, path = [], offers, errors, disabled, onChange, onRemove }) {
+export function FilterGroup({ node, path = [], offers, errors, judged, disabled, onChange, onRemove }) {
   const { conjunction, clauses } = node;
   const change = (patch) => onChange({ ...node, ...patch });
   const own = errors[`${path.join(".")}/`];
   const title = path.length === 0 ? "Events count if" : "if";
-  return html`<fieldset class="filter-group" disabled=${disabled}>
+  const place = path.join(".");
+  return html`<fieldset class=${`filter-group${placeClass(judged, place)}`} data-place=${place} tabindex="-1" disabled=${disabled}>
     <legend class="filter-legend">
       <span>${title}</span>
       <select aria-label=${path.length === 0 ? "How conditions join" : `How the conditions of group ${path.map((at) => at + 1).join(".")} join`}
@@ -118,12 +138,14 @@ export function FilterGroup({ node, path = [], offers, errors, disabled, onChang
         path: here,
         offers,
         errors,
+        judged,
         onChange: (next) => change({ clauses: replaced(clauses, at, next) }),
         onRemove: () => change({ clauses: clauses.filter((_, index) => index !== at) }),
       };
       return clause.clauses ? html`<${FilterGroup} ...${props} />` : html`<${Clause} ...${props} />`;
     })}
     ${own && html`<p class="field-error">${own}</p>`}
+    <${LeavesOut} judged=${judged} place=${place} />
     <div class="buttons">
       <button type="button" class="small" onClick=${() => change({ clauses: [...clauses, newClause()] })}>Add a condition</button>
       ${path.length < 4 && html`<button type="button" class="small" onClick=${() =>
@@ -134,7 +156,7 @@ export function FilterGroup({ node, path = [], offers, errors, disabled, onChang
 
 const KIND_OF = { integer: "number", float: "number", boolean: "boolean", string: "text" };
 
-function Clause({ node, path, offers, errors, onChange, onRemove }) {
+function Clause({ node, path, offers, errors, judged, onChange, onRemove }) {
   const lists = useId();
   const place = path.map((at) => at + 1).join(".");
   const offer = offers[node.property];
@@ -146,7 +168,7 @@ function Clause({ node, path, offers, errors, onChange, onRemove }) {
     change({ property, kind, text: kind === "boolean" && node.kind !== "boolean" ? "true" : node.text });
   };
   const at = path.join(".");
-  return html`<div class="clause" role="group" aria-label=${`Condition ${place}`}>
+  return html`<div class=${`clause${placeClass(judged, at)}`} role="group" aria-label=${`Condition ${place}`} data-place=${at} tabindex="-1">
     <datalist id=${`${lists}p`}>${Object.keys(offers).map((property) => html`<option key=${property} value=${property} />`)}</datalist>
     <datalist id=${`${lists}v`}>${(offer?.samples ?? []).map((sample) => html`<option key=${String(sample)} value=${String(sample)} />`)}</datalist>
     <${TextField} label="Property" value=${node.property} list=${`${lists}p`} error=${errors[`${at}/property`]} onInput=${choose} />
@@ -161,5 +183,6 @@ function Clause({ node, path, offers, errors, onChange, onRemove }) {
     <${Choice} label="Kind" options=${KINDS} value=${node.kind}
       onChange=${(kind) => change({ kind, text: kind === "boolean" ? "true" : node.kind === "boolean" ? "" : node.text })} />
     <button type="button" class="small plain remove" aria-label=${`Remove condition ${place}`} onClick=${onRemove}>✕</button>
+    <${LeavesOut} judged=${judged} place=${at} />
   </div>`;
 }

@@ -1,5 +1,6 @@
 // Numbers and times as the viewer writes them; each time says in which zone.
 
+import { now } from "./clock.js";
 import { route, useRoute } from "./router.js";
 import { isZone } from "./zone.js";
 
@@ -23,6 +24,8 @@ export function zones() {
 }
 
 const plain = new Intl.NumberFormat(undefined, { maximumFractionDigits: 6 });
+const small = new Intl.NumberFormat(undefined, { maximumSignificantDigits: 6 });
+const scientific = new Intl.NumberFormat(undefined, { notation: "scientific", maximumFractionDigits: 6 });
 const short = new Intl.NumberFormat(undefined, { notation: "compact", maximumFractionDigits: 1 });
 const percent = new Intl.NumberFormat(undefined, {
   style: "percent",
@@ -30,8 +33,21 @@ const percent = new Intl.NumberFormat(undefined, {
   signDisplay: "exceptZero",
 });
 
-export const number = (value) => (value === null || value === undefined ? "–" : plain.format(value));
-export const compact = (value) => (Math.abs(value) < 10_000 ? plain.format(value) : short.format(value));
+/** All digits, but of what has so many that they cannot be read; what is small is not made 0. */
+export function number(value) {
+  if (value === null || value === undefined) return "–";
+  const size = Math.abs(value);
+  if (size >= 1e21 || (size > 0 && size < 1e-9)) return scientific.format(Number(value));
+  return (size > 0 && size < 0.01 ? small : plain).format(value);
+}
+
+/** For an axis. */
+export function compact(value) {
+  const size = Math.abs(value);
+  if (size >= 1e15) return scientific.format(Number(value.toPrecision(3)));
+  return size < 10_000 ? number(value) : short.format(value);
+}
+
 export const change = (now, before) => (before === 0 ? "" : percent.format((now - before) / Math.abs(before)));
 
 export function bytes(value) {
@@ -43,7 +59,8 @@ export function bytes(value) {
     index++;
   }
   const options = { style: "unit", unit: units[index], unitDisplay: "short", maximumFractionDigits: 1 };
-  return new Intl.NumberFormat(undefined, options).format(rest);
+  // It is one word: a table does not break it.
+  return new Intl.NumberFormat(undefined, options).format(rest).replaceAll(" ", "\u00a0");
 }
 
 const cache = new Map();
@@ -93,9 +110,9 @@ const STEPS = [
   ["year", Infinity],
 ];
 
-export function ago(value, now = Date.now()) {
+export function ago(value) {
   if (!value) return "never";
-  let amount = (new Date(value).getTime() - now) / 1000;
+  let amount = (new Date(value).getTime() - now()) / 1000;
   for (const [unit, size] of STEPS) {
     if (Math.abs(amount) < size) return relativeFormat.format(Math.round(amount), unit);
     amount /= size;

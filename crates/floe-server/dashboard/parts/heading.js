@@ -1,14 +1,29 @@
 // The head of a view: its title, which is the tab's too, and what can be done.
 
-import { html, useEffect } from "./html.js";
+import { html, useEffect, useRef } from "./html.js";
 
-/** The title gets the focus when the view is opened (see the frame), so that it is read out. */
+/** Whether the focus is at the title of the view that was opened, which may be drawn anew. */
+let isAtTitle = false;
+for (const kind of ["keydown", "pointerdown"]) addEventListener(kind, () => (isAtTitle = false), true);
+
+/** Gives the focus to the title of the view that was opened, so that it is read out. */
+export function focusTitle(main) {
+  isAtTitle = true;
+  (main.querySelector("h1") ?? main).focus();
+}
+
 export function Heading({ title, children, above }) {
+  const heading = useRef(null);
   useEffect(() => {
     document.title = `${title} · Floe`;
   }, [title]);
+  useEffect(() => {
+    // The title of a view that was loading had the focus, and went with it.
+    const { activeElement } = document;
+    if (isAtTitle && (activeElement === document.body || activeElement?.id === "main")) heading.current.focus();
+  }, []);
   return html`<div class="heading">
-    <div class="heading-text">${above}<h1 tabindex="-1" dir="auto">${title}</h1></div>
+    <div class="heading-text">${above}<h1 ref=${heading} tabindex="-1" dir="auto">${title}</h1></div>
     <div class="buttons">${children}</div>
   </div>`;
 }

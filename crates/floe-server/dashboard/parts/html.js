@@ -15,3 +15,11 @@ export {
 } from "../vendor/preact-hooks.js";
 
 export const html = htm.bind(h);
+
+/** A view that is drawn again only when one of its properties is another. */
+export function steady(view) {
+  return function Steady(properties) {
+    this.shouldComponentUpdate = (next) => Object.keys(next).some((key) => next[key] !== this.props[key]);
+    return h(view, properties);
+  };
+}

@@ -52,7 +52,24 @@ export function setParams(patch, { remember = false } = {}) {
   if (hash === location.hash) return;
   if (remember) location.hash = hash;
   else {
-    history.replaceState(null, "", hash);
+    history.replaceState(history.state, "", hash);
     route.set(parse(hash));
   }
+}
+
+/** The page of a list that the address asks for. */
+export const pageOf = ({ page }) => (/^[1-9]\d{0,8}$/.test(page ?? "") ? Number(page) : 1);
+
+/** Opens something over this view by parameters; the way back closes it. */
+export function openOver(patch) {
+  const { parts, params } = route.get();
+  const hash = format(parts, { ...params, ...patch });
+  history.pushState({ isOver: true }, "", hash);
+  route.set(parse(hash));
+}
+
+/** Closes it: back, or where a link led to it, by parameters. */
+export function closeOver(patch) {
+  if (history.state?.isOver) history.back();
+  else setParams(patch);
 }

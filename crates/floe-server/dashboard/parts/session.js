@@ -2,7 +2,7 @@
 
 import { get, setCaller, setOrganization } from "./api.js";
 import { cell } from "./cell.js";
-import { route } from "./router.js";
+import { route, setParams } from "./router.js";
 import { ofTab } from "./storage.js";
 
 const STORED = "floe.token";
@@ -12,15 +12,22 @@ export const session = cell(null);
 /** Why the last session ended, for the sign-in form. */
 export const ended = cell("");
 
-/** The organization whose data is shown; for an organization's token there is no choice. */
+/**
+ * The organization whose data is shown: the one that the address names, or the first; null if the
+ * address names one that is not there. For an organization's token there is no choice.
+ */
 export function chosenOrganization() {
   const { organizations = [] } = session.get() ?? {};
   const slug = route.get().params.organization;
-  return organizations.find((one) => one.slug === slug) ?? organizations[0] ?? null;
+  return (slug ? organizations.find((one) => one.slug === slug) : organizations[0]) ?? null;
 }
 
 function heedRoute() {
-  if (session.get()?.isRoot) setOrganization(chosenOrganization()?.id ?? null);
+  if (!session.get()?.isRoot) return;
+  const chosen = chosenOrganization();
+  setOrganization(chosen?.id ?? null);
+  // A link that is copied says whose view it is.
+  if (chosen !== null && !route.get().params.organization) setParams({ organization: chosen.slug });
 }
 route.watch(heedRoute);
 

@@ -32,7 +32,10 @@ export function Empty({ title, children }) {
  */
 export function Loaded({ data, what, children, missing, title, tall }) {
   if (data.value !== undefined) {
-    return html`<div class=${`loaded${data.loading ? " stale" : ""}`} aria-busy=${data.loading}>${children(data.value)}</div>`;
+    // That the server does not answer at all, the frame says.
+    const isOld = data.error && data.error.kind !== "network";
+    return html`<div class=${`loaded${data.loading ? " stale" : ""}`} aria-busy=${data.loading}>
+      ${isOld && html`<${Failure} error=${data.error} what="This may be old." />`}${children(data.value)}</div>`;
   }
   const head = title && html`<${Heading} title=${title} />`;
   if (data.error?.kind === "missing" && missing) return html`${head}<${NotThere}>${missing}<//>`;

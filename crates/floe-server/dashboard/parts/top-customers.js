@@ -9,7 +9,7 @@ import { link } from "./router.js";
 import { Share } from "./sparkline.js";
 import { Loaded } from "./states.js";
 import { useData } from "./use-data.js";
-import { clipped, unitOf } from "./words.js";
+import { named, unitOf } from "./words.js";
 
 /** Who used most of a meter in a range. */
 export function CustomersOf({ meter, zone, range, extra = {}, limit = 10 }) {
@@ -40,7 +40,7 @@ export function CustomersOf({ meter, zone, range, extra = {}, limit = 10 }) {
 
 /** A customer that exists is a link; an external id that nobody has yet is only its text. */
 export function CustomerLink({ customer, id, externalId }) {
-  const name = clipped(customerName(customer, externalId, id));
+  const name = named(customerName(customer, externalId, id));
   if (customer && !customer.deleted_at) {
     return html`<a dir="auto" href=${link(["customers", customer.id])}>${name}</a>`;
   }

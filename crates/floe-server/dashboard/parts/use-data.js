@@ -22,14 +22,15 @@ export function useData(load, key, { every = 0, keep = false, skip = false } = {
     if (skip) return undefined;
     const controller = new AbortController();
     let timer = 0;
-    const run = async () => {
-      setState((old) => (old.loading ? old : { ...old, loading: true }));
+    const run = async (isPolled) => {
+      // What is asked again and again does not flicker each time.
+      if (!isPolled) setState((old) => (old.loading ? old : { ...old, loading: true }));
       const answer = await loader.current(controller.signal);
       if (controller.signal.aborted) return;
       setState((old) => {
         if (answer.ok) return { key: text, value: answer.value, error: null, loading: false };
-        // While the server is away, what was known stays to be seen; a banner says so.
-        const stays = answer.kind === "network" && (keep || old.key === text);
+        // While the server is away or busy, what was known stays to be seen, and it is said so.
+        const stays = ["network", "busy", "server"].includes(answer.kind) && old.key === text;
         return {
           key: text,
           value: stays ? old.value : undefined,
@@ -39,8 +40,8 @@ export function useData(load, key, { every = 0, keep = false, skip = false } = {
       });
       if (every > 0) timer = setTimeout(again, every);
     };
-    const again = () => (document.hidden ? (timer = setTimeout(again, every)) : run());
-    run();
+    const again = () => (document.hidden ? (timer = setTimeout(again, every)) : run(true));
+    run(false);
     return () => {
       controller.abort();
       clearTimeout(timer);

@@ -1,5 +1,7 @@
 // Filters and aggregations in words; metadata and JSON as text.
 
+import { isNumber } from "./exact.js";
+
 export const OPERATORS = {
   eq: "is",
   ne: "is not",
@@ -25,11 +27,16 @@ export const FUNCTION_OPTIONS = Object.entries(FUNCTIONS);
 const WORDS = { sum: "sum of", max: "maximum of", min: "minimum of", avg: "average of", unique: "distinct values of" };
 
 export function aggregationWords({ func, property }) {
-  return func === "count" ? "count of events" : `${WORDS[func] ?? func} ${property}`;
+  return func === "count" ? "count of events" : tame(`${WORDS[func] ?? func} ${property}`);
 }
 
+const hex = (sign) => `\\u${sign.charCodeAt(0).toString(16)}`;
+
+/** A text among others: signs that turn the direction of what follows are shown, and turn nothing. */
+export const tame = (text) => text.replace(/[\u202a-\u202e\u2066-\u2069]/g, hex);
+
 function clauseWords({ property, operator, value }) {
-  return `${property} ${OPERATORS[operator] ?? operator} ${JSON.stringify(value)}`;
+  return tame(`${property} ${OPERATORS[operator] ?? operator} ${JSON.stringify(value)}`);
 }
 
 function filterWords({ conjunction, clauses }, nested = false) {
@@ -44,20 +51,20 @@ export function unitOf(meter) {
   return meter.unit === "custom" ? (meter.custom_label ?? "") : "";
 }
 
-/** The value at a property's path in metadata, as the API shows it; undefined if there is none. */
-export function valueAt(metadata, property) {
-  let value = metadata;
-  for (const key of property.split(".")) {
-    if (value === null || typeof value !== "object" || !Object.hasOwn(value, key)) return undefined;
-    value = value[key];
-  }
-  return value;
-}
+/** What a meter makes of a whole range, in words. */
+export const totalWords = ({ aggregation: { func } }) =>
+  ({ max: "Maximum", min: "Minimum", avg: "Average", unique: "Distinct values" })[func] ?? "Total";
 
 /** The beginning of a text that is too long for a list. */
 export function clipped(text, most = 60) {
   const points = Array.from(text);
   return points.length <= most ? text : `${points.slice(0, most - 1).join("")}…`;
+}
+
+/** A name that can be seen, also one of spaces alone. */
+export function named(name, most = 60) {
+  if (name === "") return "(no name)";
+  return name.trim() === "" ? JSON.stringify(clipped(name, most)) : clipped(name, most);
 }
 
 /** Some values as examples. */
@@ -74,13 +81,12 @@ export function meterWords({ aggregation, filter }) {
 /** Metadata in a line: `tokens: 30 · model: "x"` */
 export function metadataWords(metadata, most = 6) {
   const entries = Object.entries(metadata);
-  const words = entries.slice(0, most).map(([key, value]) => `${clipped(key)}: ${clipped(inWords(value), 90)}`);
+  const words = entries.slice(0, most).map(([key, value]) => tame(`${key.trim() === "" ? JSON.stringify(key) : clipped(key)}: ${clipped(inWords(value), 90)}`));
   return entries.length > most ? `${words.join(" · ")} · …` : words.join(" · ");
 }
 
 function inWords(value) {
-  if (value === null || typeof value !== "object" || value.text !== undefined) return String(value);
-  return JSON.stringify(value);
+  return value === null || typeof value !== "object" || isNumber(value) ? String(value) : JSON.stringify(value);
 }
 
 /** JSON text, indented, with every number as the server wrote it. */
@@ -106,12 +112,13 @@ export function indented(json) {
     else if (c === ":") out += ": ";
     else if (c.trim() !== "") out += c;
   }
-  return out;
+  // The same JSON: such signs only stand in texts.
+  return tame(out);
 }
 
 /** A field of a CSV file; a text that a spreadsheet would take for a formula gets a quote in front. */
 function csvField(value) {
-  if (typeof value === "number") return String(value);
+  if (isNumber(value)) return String(value);
   const text = /^[=+\-@\t\r]/.test(value) ? `'${value}` : String(value);
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }

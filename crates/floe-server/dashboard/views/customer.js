@@ -2,18 +2,20 @@
 
 import { errorAt, errorsElsewhere, explain, get, post, refreshAll } from "../parts/api.js";
 import { Chart } from "../parts/chart.js";
+import { now } from "../parts/clock.js";
 import { Check, Choice, FormErrors, Pager, TableBox, TextField } from "../parts/controls.js";
 import { Confirm, Dialog } from "../parts/dialog.js";
 import { customerName, dateTime, number, useZone } from "../parts/format.js";
 import { Card, Heading } from "../parts/heading.js";
 import { html, useRef, useState } from "../parts/html.js";
+import { allMeters, cutOff } from "../parts/meter-list.js";
 import { RangeControls } from "../parts/range-controls.js";
 import { rangeOf, rangeQuery } from "../parts/ranges.js";
-import { link, setParams, useRoute } from "../parts/router.js";
+import { link, pageOf, setParams, useRoute } from "../parts/router.js";
 import { Empty, Loaded } from "../parts/states.js";
 import { say } from "../parts/toast.js";
 import { useData } from "../parts/use-data.js";
-import { clipped, metadataWords, unitOf } from "../parts/words.js";
+import { metadataWords, named, tame, totalWords, unitOf } from "../parts/words.js";
 
 export function Customer({ id }) {
   const data = useData((signal) => get(`/v1/customers/${encodeURIComponent(id)}`, {}, { signal }), ["customer", id]);
@@ -24,6 +26,10 @@ export function Customer({ id }) {
 
 function Shown({ customer }) {
   const zone = useZone();
+  const { params } = useRoute();
+  const page = pageOf(params);
+  const query = { customer_id: customer.id, sorting: "meter_name", limit: 20, page };
+  const balances = useData((signal) => get("/v1/customer-meters/", query, { signal }), query, { keep: true });
   return html`
     <${Heading} title=${customerName(customer)} above=${html`<p class="crumbs"><a href=${link(["customers"])}>Customers</a></p>`} />
     <dl class="facts inline">
@@ -33,16 +39,12 @@ function Shown({ customer }) {
       <div><dt>Made</dt><dd>${dateTime(customer.created_at, zone)}</dd></div>
       <div><dt>Id</dt><dd><code>${customer.id}</code></dd></div>
     </dl>
-    <${Balances} customer=${customer} />
-    <${Usage} customer=${customer} zone=${zone} />
+    <${Balances} customer=${customer} data=${balances} page=${page} />
+    <${Usage} customer=${customer} zone=${zone} balances=${balances} />
     <${Newest} customer=${customer} zone=${zone} />`;
 }
 
-function Balances({ customer }) {
-  const { params } = useRoute();
-  const page = Number(params.page) || 1;
-  const query = { customer_id: customer.id, sorting: "meter_name", limit: 20, page };
-  const data = useData((signal) => get("/v1/customer-meters/", query, { signal }), query, { keep: true });
+function Balances({ customer, data, page }) {
   const [asked, setAsked] = useState(null);
   const close = () => setAsked(null);
   return html`<${Card} title="Meters">
@@ -96,7 +98,7 @@ function Credit({ row, onClose }) {
     onClose();
     refreshAll();
   };
-  return html`<${Dialog} title=${`Credit ${row.meter.name}`} onClose=${onClose}>
+  return html`<${Dialog} title=${`Credit ${tame(row.meter.name)}`} onClose=${onClose}>
     <form onSubmit=${submit} noValidate>
       <p>Balance now: <strong>${number(row.balance)}</strong></p>
       <${FormErrors} messages=${errorsElsewhere(error, ["units", "rollover"])} />
@@ -124,19 +126,22 @@ function Reset({ row, onClose }) {
     onClose();
     refreshAll();
   };
-  return html`<${Confirm} title=${`Reset ${row.meter.name}?`} action="Begin a new period" busy=${busy} error=${error} onConfirm=${confirm} onClose=${onClose}>
+  return html`<${Confirm} title=${`Reset ${tame(row.meter.name)}?`} action="Begin a new period" busy=${busy} error=${error} onConfirm=${confirm} onClose=${onClose}>
     <p>Consumed (${number(row.consumed_units)}) and credited (${number(row.credited_units)}) units go to zero, but for what is
       left of credits that are carried over. This cannot be taken back. Events and quantities stay as they are.</p>
   <//>`;
 }
 
-function Usage({ customer, zone }) {
+/** At first of a meter that the customer uses, if the balances tell. */
+function Usage({ customer, zone, balances }) {
   const { params } = useRoute();
-  const meters = useData((signal) => get("/v1/meters/", { is_archived: false, limit: 100, sorting: "name" }, { signal }), ["meters"]);
+  const meters = useData((signal) => allMeters(signal, { is_archived: false }), ["meters"]);
   const items = meters.value?.items ?? [];
-  const meter = items.find(({ id }) => id === params.meter) ?? items[0];
-  const range = rangeOf(params, zone, Date.now());
-  const query = { ...rangeQuery(range.error ? rangeOf({}, zone, Date.now()) : range, zone), customer_id: customer.id };
+  const used = balances.value?.items.find(({ consumed_units: units }) => units > 0)?.meter_id;
+  const isKnown = params.meter || balances.value || balances.error;
+  const meter = isKnown ? (items.find(({ id }) => id === (params.meter ?? used)) ?? items[0]) : undefined;
+  const range = rangeOf(params, zone, now());
+  const query = { ...rangeQuery(range.error ? rangeOf({}, zone, now()) : range, zone), customer_id: customer.id };
   const data = useData(
     (signal) => get(`/v1/meters/${meter.id}/quantities`, query, { signal }),
     [meter?.id, query],
@@ -146,13 +151,14 @@ function Usage({ customer, zone }) {
     <${Loaded} data=${meters}>
       ${() => meter && html`
         <form class="filters" onSubmit=${(event) => event.preventDefault()}>
-          <${Choice} label="Meter" value=${meter.id} options=${items.map(({ id, name }) => [id, name])} onChange=${(id) => setParams({ meter: id })} />
+          <${Choice} label="Meter" value=${meter.id} options=${items.map(({ id, name }) => [id, name])} hint=${cutOff(meters.value)} onChange=${(id) => setParams({ meter: id })} />
           <${RangeControls} params=${params} range=${range} zone=${zone} />
         </form>
         ${range.error === null && html`<${Loaded} data=${data} tall>
-          ${(value) => html`<p class="figure-value"><span data-test="usage">${number(value.total)}</span> <small>${unitOf(meter)}</small></p>
+          ${(value) => html`<div><p class="figure-label">${totalWords(meter)}</p>
+              <p class="figure-value"><span data-test="usage">${number(value.total)}</span> <small>${unitOf(meter)}</small></p></div>
             <${Chart} points=${value.quantities} interval=${range.interval} zone=${zone} unit=${unitOf(meter)}
-              label=${`${meter.name} of this customer, by ${range.interval} in ${zone}. Total ${number(value.total)}.`} />`}
+              label=${`${meter.name} of this customer, by ${range.interval} in ${zone}. ${totalWords(meter)} ${number(value.total)}.`} />`}
         <//>`}`}
     <//>
   <//>`;
@@ -169,7 +175,7 @@ function Newest({ customer, zone }) {
             <thead><tr><th scope="col">Time (${zone})</th><th scope="col">Name</th><th scope="col">Metadata</th></tr></thead>
             <tbody>${items.map((event) => html`<tr key=${event.id}>
               <td class="when"><a href=${link(["events"], { customer: customer.id, event: event.id })}>${dateTime(event.timestamp, zone)}</a></td>
-              <td class="text name" dir="auto">${clipped(event.label) || "(no name)"}</td>
+              <td class="text name" dir="auto">${named(event.label)}</td>
               <td class="metadata" dir="auto" title=${metadataWords(event.metadata)}>${metadataWords(event.metadata)}</td>
             </tr>`)}</tbody></table><//>`)}
     <//>

@@ -1,12 +1,12 @@
 // All customers: search, and making one.
 
 import { errorAt, errorsElsewhere, get, post } from "../parts/api.js";
-import { Choice, FormErrors, Pager, SearchField, TableBox, TextField } from "../parts/controls.js";
+import { BeyondLast, Choice, FormErrors, Pager, SearchField, TableBox, TextField } from "../parts/controls.js";
 import { Dialog } from "../parts/dialog.js";
 import { ago, customerName, dateTime, useZone } from "../parts/format.js";
 import { Heading } from "../parts/heading.js";
 import { html, useState } from "../parts/html.js";
-import { link, open, setParams, useRoute } from "../parts/router.js";
+import { link, open, pageOf, setParams, useRoute } from "../parts/router.js";
 import { Empty, Loaded } from "../parts/states.js";
 import { say } from "../parts/toast.js";
 import { useData } from "../parts/use-data.js";
@@ -21,7 +21,7 @@ const SORTINGS = [
 export function Customers() {
   const { params } = useRoute();
   const zone = useZone();
-  const page = Number(params.page) || 1;
+  const page = pageOf(params);
   const query = { query: params.query, sorting: params.sorting ?? "-created_at", page, limit: 50 };
   const data = useData((signal) => get("/v1/customers/", query, { signal }), query, { keep: true });
   const [making, setMaking] = useState(false);
@@ -35,16 +35,16 @@ export function Customers() {
     </form>
     <${Loaded} data=${data}>
       ${({ items, pagination }) => (items.length === 0
-        ? html`<${Empty} title=${params.query ? "No customer is like that" : "There is no customer yet"}>
+        ? page > 1 ? html`<${BeyondLast} what="customers" />` : html`<${Empty} title=${params.query ? "No customer is like that" : "There is no customer yet"}>
             <p>Usage can be sent for external ids that nobody has yet. It counts once a customer with that id is made.</p><//>`
         : html`<div class="card flush"><${TableBox} label="Customers"><table>
-            <thead><tr><th scope="col">Customer</th><th scope="col">E-mail</th><th scope="col">External id</th><th scope="col">First usage</th><th scope="col">Made</th></tr></thead>
+            <thead><tr><th scope="col">Customer</th><th scope="col">E-mail</th><th scope="col">External id</th><th scope="col">First usage</th><th scope="col" class="extra">Made</th></tr></thead>
             <tbody>${items.map((customer) => html`<tr key=${customer.id}>
               <td class="text"><a class="row-title" dir="auto" href=${link(["customers", customer.id])}>${customerName(customer)}</a></td>
               <td class="text" dir="auto">${customer.email ?? "–"}</td>
               <td class="text" dir="auto">${customer.external_id ?? "–"}</td>
               <td title=${dateTime(customer.first_user_event_at, zone)}>${ago(customer.first_user_event_at)}</td>
-              <td class="when">${dateTime(customer.created_at, zone)}</td>
+              <td class="when extra">${dateTime(customer.created_at, zone)}</td>
             </tr>`)}</tbody>
           </table><//></div>
           <${Pager} page=${page} pagination=${pagination} what="customers" onPage=${(next) => setParams({ page: next }, { remember: true })} />`)}

@@ -1,12 +1,13 @@
 // Events, newest first, or live: filters, and one event opened.
 
 import { errorsElsewhere, get } from "../parts/api.js";
-import { Choice, Field, FormErrors, Pager, SearchField } from "../parts/controls.js";
+import { BeyondLast, Choice, Field, FormErrors, Pager, SearchField } from "../parts/controls.js";
 import { EventRows } from "../parts/event-rows.js";
 import { useZone } from "../parts/format.js";
 import { Heading } from "../parts/heading.js";
 import { html, useId } from "../parts/html.js";
-import { link, setParams, useRoute } from "../parts/router.js";
+import { allMeters, cutOff } from "../parts/meter-list.js";
+import { closeOver, link, pageOf, setParams, useRoute } from "../parts/router.js";
 import { customerQuery, metadataError, metadataQuery } from "../parts/selection.js";
 import { Empty, Loaded } from "../parts/states.js";
 import { useData } from "../parts/use-data.js";
@@ -37,14 +38,14 @@ export function Events() {
         <span class=${`dot${isLive ? " on" : ""}`} aria-hidden="true"></span>Live</button>
     <//>
     <${Filters} params=${params} isLive=${isLive} />
-    ${isLive ? html`<${Live} key=${JSON.stringify([params.name, params.customer, params.metadata, params.source])} params=${params} />` : html`<${List} params=${params} />`}
-    ${params.event && html`<${EventDetail} key=${params.event} id=${params.event} onClose=${() => setParams({ event: undefined })} />`}`;
+    ${isLive ? html`<${Live} key=${JSON.stringify([params.name, params.customer, params.metadata, params.source, params.meter])} params=${params} />` : html`<${List} params=${params} />`}
+    ${params.event && html`<${EventDetail} key=${params.event} id=${params.event} onClose=${() => closeOver({ event: undefined })} />`}`;
 }
 
 function Filters({ params, isLive }) {
   const zone = useZone();
   const names = useData((signal) => get("/v1/events/names", { limit: 100 }, { signal }), ["names"]);
-  const meters = useData((signal) => get("/v1/meters/", { limit: 100 }, { signal }), ["meters"]);
+  const meters = useData((signal) => allMeters(signal), ["meters"]);
   const change = (patch) => setParams({ page: undefined, ...patch });
   const list = useId();
   const known = meters.value?.items ?? [];
@@ -56,8 +57,9 @@ function Filters({ params, isLive }) {
     <${SearchField} label="Name" value=${params.name} list=${list} onChange=${(name) => change({ name })} />
     <${SearchField} label="Customer" value=${params.customer} placeholder="External id, or id" onChange=${(customer) => change({ customer })} />
     <${SearchField} label="Property" value=${params.metadata} placeholder="key=value" error=${metadataError(params.metadata)} onChange=${(metadata) => change({ metadata })} />
+    <${Choice} label="Counted by" value=${params.meter ?? ""} options=${options} hint=${meters.value && cutOff(meters.value)}
+      onChange=${(meter) => change({ meter })} />
     ${!isLive && html`
-      <${Choice} label="Counted by" value=${params.meter ?? ""} options=${options} onChange=${(meter) => change({ meter })} />
       <${Instant} label=${`After (${zone})`} zone=${zone} value=${params.from} onChange=${(from) => change({ from })} />
       <${Instant} label=${`Before (${zone})`} zone=${zone} value=${params.to} onChange=${(to) => change({ to })} />`}
     ${filtered && html`<button type="button" class="small" onClick=${() =>
@@ -85,13 +87,13 @@ function Instant({ label, zone, value, onChange }) {
 }
 
 function List({ params }) {
-  const page = Number(params.page) || 1;
+  const page = pageOf(params);
   const query = { ...eventQuery(params), page, limit: 50 };
   const data = useData((signal) => get("/v1/events/", query, { signal }), query, { keep: true });
   if (data.error?.kind === "invalid") return html`<${FormErrors} messages=${errorsElsewhere(data.error, [])} />`;
   return html`<${Loaded} data=${data}>
     ${({ items, pagination }) => (items.length === 0
-      ? html`<${Empty} title="No event is like that"><p><a href=${link([])}>The overview</a> says how to send events.</p><//>`
+      ? page > 1 ? html`<${BeyondLast} what="events" />` : html`<${Empty} title="No event is like that"><p><a href=${link([])}>The overview</a> says how to send events.</p><//>`
       : html`<${EventRows} items=${items} />
         <${Pager} page=${page} pagination=${pagination} what="events" onPage=${(next) => setParams({ page: next }, { remember: true })} />
         ${pagination.max_page <= 1 && page <= 1 && html`<p class="muted"><span data-test="count">${pagination.total_count.toLocaleString()}</span> events</p>`}`)}

@@ -1,12 +1,13 @@
 // What surrounds every view: navigation, organization, time zone, theme, the state of the server.
 
-import { connection, retryNow } from "../parts/api.js";
+import { connection, explain, retryNow } from "../parts/api.js";
 import { useCell } from "../parts/cell.js";
 import { ownZone, useZone, zones } from "../parts/format.js";
+import { focusTitle, Heading } from "../parts/heading.js";
 import { html, useEffect, useErrorBoundary, useRef, useState } from "../parts/html.js";
 import { link, open, setParams, useRoute } from "../parts/router.js";
 import { chosenOrganization, resume, session, signOut } from "../parts/session.js";
-import { Loading } from "../parts/states.js";
+import { Empty, Loading, NotThere } from "../parts/states.js";
 import { ThemeSwitch } from "../parts/theme.js";
 import { Toast } from "../parts/toast.js";
 import { Customer } from "./customer.js";
@@ -45,7 +46,24 @@ function viewOf([view, id, more]) {
   if (view === "tokens") return html`<${Tokens} />`;
   if (view === "organizations") return html`<${Organizations} />`;
   if (view === "system") return html`<${System} />`;
-  return html`<h1>There is no such page</h1><p><a href=${link([])}>To the overview</a></p>`;
+  return html`<${Heading} title="There is no such page" /><p><a href=${link([])}>To the overview</a></p>`;
+}
+
+/** What the root token sees of everything, without an organization. */
+const OF_SERVER = ["organizations", "system"];
+
+/** For the root token: that there is no organization to show, or not the one of the address. */
+function NoOrganization() {
+  const { params } = useRoute();
+  const { organizations } = session.get();
+  if (organizations.length === 0) {
+    return html`<${Heading} title="Welcome" /><${Empty} title="There is no organization yet">
+      <p>An organization has events, meters, customers and tokens of its own.</p>
+      <p><a class="button primary" href=${link(["organizations"], { organization: undefined })}>Make the first one</a></p><//>`;
+  }
+  return html`<${Heading} title="There is no such organization" />
+    <${NotThere}>This server has no organization <strong dir="auto">${params.organization}</strong>. Choose one of those that it has,
+      or see <a href=${link(["organizations"], { organization: undefined })}>all organizations</a>.<//>`;
 }
 
 function Banner() {
@@ -82,12 +100,13 @@ function OrganizationChoice() {
   const chosen = chosenOrganization();
   if (organizations.length === 0) return null;
   return html`<label class="organization-choice"><span>Organization</span>
-    <select value=${chosen?.slug} onChange=${(event) => {
+    <select value=${chosen?.slug ?? ""} onChange=${(event) => {
       const slug = event.currentTarget.value;
       const { parts } = routeNow();
       // Ids in the path belong to the organization that is left.
       open(parts.slice(0, 1), { organization: slug });
     }}>
+      ${chosen === null && html`<option value="" selected>Choose one</option>`}
       ${organizations.map(
         ({ slug, name }) => html`<option key=${slug} value=${slug} selected=${slug === chosen?.slug}>${name}</option>`,
       )}
@@ -118,9 +137,11 @@ function Crashed({ error, again }) {
 
 function View({ parts, organization }) {
   const [error, again] = useErrorBoundary();
+  // Without one the root token would see those of all organizations as if of one.
+  const isLost = session.get().isRoot && organization === undefined && !OF_SERVER.includes(parts[0]);
   return error
     ? html`<${Crashed} error=${error} again=${again} />`
-    : html`<div key=${organization}>${viewOf(parts)}</div>`;
+    : html`<div key=${organization}>${isLost ? html`<${NoOrganization} />` : viewOf(parts)}</div>`;
 }
 
 function Frame() {
@@ -136,7 +157,7 @@ function Frame() {
     if (first.current) first.current = false;
     else {
       scrollTo(0, 0);
-      (main.current.querySelector("h1") ?? main.current).focus();
+      focusTitle(main.current);
     }
   }, [view]);
   const organization = chosenOrganization()?.slug;
@@ -175,11 +196,19 @@ function Frame() {
 
 export function Page() {
   const current = useCell(session);
+  const { lost } = useCell(connection);
   const [resuming, setResuming] = useState(true);
+  const [error, setError] = useState(null);
   useEffect(() => {
-    resume().then(() => setResuming(false));
-  }, []);
+    // With a token of this tab's storage it is tried again once the server is back.
+    if (!resuming || lost) return;
+    resume().then((refused) => {
+      if (refused?.kind === "network") return;
+      setError(refused);
+      setResuming(false);
+    });
+  }, [resuming, lost]);
   if (current !== null) return html`<${Frame} />`;
-  if (resuming) return html`<main class="sign-in"><${Loading} what="Opening" /></main>`;
-  return html`<${SignIn} /><${Toast} />`;
+  if (resuming) return html`<main class="sign-in"><${Banner} />${lost ? null : html`<${Loading} what="Opening" />`}</main>`;
+  return html`<${SignIn} reason=${error && explain(error)} /><${Toast} />`;
 }

@@ -4,7 +4,7 @@ import { errorsElsewhere, stream } from "../parts/api.js";
 import { FormErrors } from "../parts/controls.js";
 import { EventRows } from "../parts/event-rows.js";
 import { html, useEffect, useRef, useState } from "../parts/html.js";
-import { customerQuery } from "../parts/selection.js";
+import { customerQuery, metadataPairs } from "../parts/selection.js";
 import { Empty, Loaded } from "../parts/states.js";
 
 /**
@@ -13,7 +13,7 @@ import { Empty, Loaded } from "../parts/states.js";
  */
 function liveQuery(params) {
   const clauses = params.source ? [{ property: "source", operator: "eq", value: params.source }] : [];
-  for (const [property, text] of new URLSearchParams(params.metadata ?? "")) {
+  for (const [property, text] of metadataPairs(params.metadata)) {
     // A filter takes a dot for a step into an object, and these for the event's own fields.
     if (property.includes(".") || ["name", "source", "timestamp"].includes(property)) return null;
     const values = [text];
@@ -22,10 +22,11 @@ function liveQuery(params) {
     clauses.push({ conjunction: "or", clauses: values.map((value) => ({ property, operator: "eq", value })) });
   }
   const filter = clauses.length > 0 ? JSON.stringify({ conjunction: "and", clauses }) : undefined;
-  return { name: params.name, ...customerQuery(params.customer), filter };
+  return { name: params.name, ...customerQuery(params.customer), meter_id: params.meter, filter };
 }
 
 const SHOWN_MAX = 100;
+const SHOW_EVERY_MS = 200;
 
 /** Events as they come in. When the stream breaks off, it goes on after the last one seen. */
 export function Live({ params }) {
@@ -38,17 +39,23 @@ export function Live({ params }) {
   useEffect(() => {
     const controller = new AbortController();
     let lastId;
+    let passedOver = 0;
     const show = () => {
       if (pausedNow.current || waiting.current.length === 0) return;
       const fresh = waiting.current.reverse();
+      const came = fresh.length + passedOver;
       waiting.current = [];
-      setState((old) => ({ ...old, count: old.count + fresh.length, items: [...fresh, ...old.items].slice(0, SHOWN_MAX) }));
+      passedOver = 0;
+      setState((old) => ({ ...old, count: old.count + came, items: [...fresh, ...old.items].slice(0, SHOWN_MAX) }));
     };
-    const timer = setInterval(show, 200);
+    // Often, so that each time there is little to draw.
+    const timer = setInterval(show, SHOW_EVERY_MS);
     const onEvent = (event) => {
       waiting.current.push(event);
       // While it is paused only the newest are kept.
-      if (waiting.current.length > 10 * SHOWN_MAX) waiting.current.splice(0, waiting.current.length - SHOWN_MAX);
+      if (waiting.current.length > 10 * SHOWN_MAX) {
+        passedOver += waiting.current.splice(0, waiting.current.length - SHOWN_MAX).length;
+      }
     };
     const query = liveQuery(params);
     (async () => {

@@ -3,7 +3,7 @@
 
 import { errorAt, errorsElsewhere, get, patch, post } from "../parts/api.js";
 import { Choice, FormErrors, TextField } from "../parts/controls.js";
-import { FilterGroup, filterErrors, gapsOf, newClause, nodesOf, wireFilter } from "../parts/filter-tree.js";
+import { FilterGroup, filterErrors, LeavesOut, placeClass, gapsOf, newClause, nodesOf, wireFilter } from "../parts/filter-tree.js";
 import { number } from "../parts/format.js";
 import { Card, Heading } from "../parts/heading.js";
 import { html, useId, useMemo, useState } from "../parts/html.js";
@@ -11,7 +11,7 @@ import { link, open } from "../parts/router.js";
 import { Loaded } from "../parts/states.js";
 import { say } from "../parts/toast.js";
 import { useData } from "../parts/use-data.js";
-import { FUNCTION_OPTIONS, suchAs } from "../parts/words.js";
+import { FUNCTION_OPTIONS, named, suchAs, tame } from "../parts/words.js";
 import { MeterPreview } from "./meter-preview.js";
 
 const UNITS = [
@@ -100,7 +100,12 @@ function useOffers(form) {
 
 function Form({ meter, counted }) {
   const isLocked = counted > 0;
-  const [form, setForm] = useState(() => formOf(meter));
+  const [edited, setForm] = useState(() => formOf(meter));
+  // An event may come, and lock the meter, while it is edited: what is shown is what is kept.
+  const stored = useMemo(() => formOf(meter), [meter]);
+  const form = isLocked ? { ...edited, filter: stored.filter, func: stored.func, property: stored.property } : edited;
+  const [found, setFound] = useState(null);
+  const [marked, setMarked] = useState(null);
   const [error, setError] = useState(null);
   const [busy, setBusy] = useState(false);
   const [tried, setTried] = useState(false);
@@ -109,6 +114,9 @@ function Form({ meter, counted }) {
   const gaps = gapsOf(form.filter);
   if (form.func !== "count" && form.property === "") gaps["aggregation/property"] = "Choose a property.";
   const wire = wireOf(form);
+  // Of a filter that was changed since, the places may be others.
+  const isOfNow = found?.of === JSON.stringify({ filter: wire.filter, aggregation: wire.aggregation });
+  const judged = isOfNow ? { ...found, marked } : { shown: 0, leftOut: {}, marked: null };
 
   const submit = async (event) => {
     event.preventDefault();
@@ -133,7 +141,7 @@ function Form({ meter, counted }) {
   const shown = { ...(tried ? gaps : {}), ...filterErrors(error) };
   const shownFields = ["name", "custom_label", "custom_multiplier", "aggregation", "filter", "unit"];
   return html`
-    <${Heading} title=${meter ? `Edit ${meter.name}` : "New meter"}
+    <${Heading} title=${meter ? `Edit ${tame(meter.name)}` : "New meter"}
       above=${html`<p class="crumbs"><a href=${link(["meters"])}>Meters</a></p>`} />
     <div class="builder">
       <form class="card" onSubmit=${submit} noValidate>
@@ -144,10 +152,10 @@ function Form({ meter, counted }) {
           changed any more, since numbers that were shown would change. Make another meter instead.</p>`}
         ${!isLocked && names.length > 0 && form.filter.clauses.length === 0 && html`<p class="offers"><span>Events that you have:</span>
           ${names.slice(0, 8).map((name) => html`<button type="button" class="small" key=${name} dir="auto"
-            onClick=${() => set({ filter: { ...form.filter, clauses: [newClause("name", name)] } })}>${name || "(no name)"}</button>`)}</p>`}
-        <${FilterGroup} node=${form.filter} offers=${offers} errors=${shown} disabled=${isLocked} onChange=${(filter) => set({ filter })} />
+            onClick=${() => set({ filter: { ...form.filter, clauses: [newClause("name", name)] } })}>${named(name)}</button>`)}</p>`}
+        <${FilterGroup} node=${form.filter} offers=${offers} errors=${shown} judged=${judged} disabled=${isLocked} onChange=${(filter) => set({ filter })} />
         <h2>What of them?</h2>
-        <${Aggregation} ...${{ form, set, items, isLocked }} error=${(tried && gaps["aggregation/property"]) || errorAt(error, "aggregation")} />
+        <${Aggregation} ...${{ form, set, items, isLocked, judged }} error=${(tried && gaps["aggregation/property"]) || errorAt(error, "aggregation")} />
         ${missing?.kind === "missing" && html`<p class="hint">This server is older than this page and does not tell which properties events have. Type them in.</p>`}
         <h2>In which unit?</h2>
         <div class="row">
@@ -162,24 +170,26 @@ function Form({ meter, counted }) {
           <a class="button" href=${link(meter ? ["meters", meter.id] : ["meters"])}>Cancel</a>
         </div>
       </form>
-      <${Card} title="What it would count"><${MeterPreview} wire=${wire} isComplete=${Object.keys(gaps).length === 0} /><//>
+      <${Card} title="What it would count"><${MeterPreview} wire=${wire} isComplete=${Object.keys(gaps).length === 0}
+        onJudged=${setFound} onMark=${setMarked} /><//>
     </div>`;
 }
 
 const NUMERIC = ["integer", "float"];
 
-function Aggregation({ form, set, items, isLocked, error }) {
+function Aggregation({ form, set, items, isLocked, judged, error }) {
   const list = useId();
   const needsNumber = ["sum", "max", "min", "avg"].includes(form.func);
   const fitting = items.filter(({ kinds }) => !needsNumber || kinds.some((kind) => NUMERIC.includes(kind)));
   const known = [...new Set(fitting.map(({ property }) => property))];
   const samples = items.filter(({ property }) => property === form.property).flatMap((item) => item.samples);
-  return html`<fieldset class="row" disabled=${isLocked}>
+  return html`<fieldset class=${`row${placeClass(judged, "aggregation")}`} data-place="aggregation" tabindex="-1" disabled=${isLocked}>
     <legend class="visually-hidden">Aggregation</legend>
     <${Choice} label="Function" options=${FUNCTION_OPTIONS} value=${form.func} onChange=${(func) => set({ func })} />
     ${form.func !== "count" && html`
       <datalist id=${list}>${known.map((property) => html`<option key=${property} value=${property} />`)}</datalist>
       <${TextField} label="Of the property" value=${form.property} list=${list} error=${error} onInput=${(property) => set({ property })}
         hint=${samples.length > 0 ? suchAs(samples) : needsNumber ? "Only numbers count" : undefined} />`}
+    <${LeavesOut} judged=${judged} place="aggregation" />
   </fieldset>`;
 }

@@ -2,11 +2,12 @@
 
 import { errorsElsewhere, explain, get, patch, refreshAll } from "../parts/api.js";
 import { Chart, save, savePicture } from "../parts/chart.js";
+import { now } from "../parts/clock.js";
 import { Check, Choice, copyText, FormErrors, SearchField, Segments, TableBox } from "../parts/controls.js";
 import { Confirm } from "../parts/dialog.js";
 import { bucket, change, dateTime, number, useZone } from "../parts/format.js";
 import { Card, Heading } from "../parts/heading.js";
-import { html, useRef, useState } from "../parts/html.js";
+import { html, steady, useMemo, useRef, useState } from "../parts/html.js";
 import { RangeControls } from "../parts/range-controls.js";
 import { bucketsOf, eventBounds, previousRange, rangeOf, rangeQuery } from "../parts/ranges.js";
 import { link, setParams, useRoute } from "../parts/router.js";
@@ -15,8 +16,7 @@ import { Loaded } from "../parts/states.js";
 import { say } from "../parts/toast.js";
 import { CustomersOf } from "../parts/top-customers.js";
 import { together, useData } from "../parts/use-data.js";
-import { csv, fileName, FUNCTIONS, meterWords, unitOf } from "../parts/words.js";
-import { step } from "../parts/zone.js";
+import { csv, fileName, FUNCTIONS, meterWords, totalWords, unitOf } from "../parts/words.js";
 
 export function Meter({ id }) {
   const data = useData((signal) => get(`/v1/meters/${encodeURIComponent(id)}`, {}, { signal }), ["meter", id]);
@@ -30,7 +30,7 @@ function Shown({ meter }) {
   const zone = useZone();
   const [asking, setAsking] = useState(false);
   const plotRef = useRef(null);
-  const range = rangeOf(params, zone, Date.now());
+  const range = rangeOf(params, zone, now());
   const selection = { ...customerQuery(params.customer), ...metadataQuery(params.metadata) };
   const compare = params.compare === "1";
   const path = `/v1/meters/${meter.id}/quantities`;
@@ -43,8 +43,8 @@ function Shown({ meter }) {
       ]);
       if (!answer.ok) return answer;
       // With what was asked: it is shown until the answer to the next question is there.
-      const [now, before] = answer.value;
-      return { ok: true, value: { now, before, range, zone } };
+      const [current, before] = answer.value;
+      return { ok: true, value: { current, before, range, zone } };
     },
     [range.start, range.end, range.interval, zone, query, compare],
     { keep: true, skip: range.error !== null },
@@ -52,7 +52,7 @@ function Shown({ meter }) {
   const unit = unitOf(meter);
   return html`
     <${Heading} title=${meter.name} above=${html`<p class="crumbs"><a href=${link(["meters"])}>Meters</a></p>`}>
-      <button type="button" onClick=${() => copyText(location.href, "The link to this view")}>Copy link</button>
+      <button type="button" onClick=${() => copyText(location.href, "the link to this view")}>Copy link</button>
       <a class="button" href=${link(["meters", meter.id, "edit"])}>Edit</a>
       <button type="button" onClick=${() => setAsking(true)}>${meter.archived_at ? "Use again" : "Archive"}</button>
     <//>
@@ -89,13 +89,13 @@ function Controls({ params, range, zone }) {
   </form>`;
 }
 
-function Quantities({ meter, unit, range, zone, params, now, before, plotRef }) {
+function Quantities({ meter, unit, range, zone, params, current, before, plotRef }) {
   const kind = params.chart === "line" ? "line" : "bars";
   const title = `${meter.name}, by ${range.interval}`;
   const span = `${bucket(range.start, "day", zone)} to ${bucket(range.end - 1, "day", zone)}, ${zone}`;
   const download = () => {
     const head = ["start", "quantity", ...(before ? ["start_before", "quantity_before"] : [])];
-    const rows = now.quantities.map(({ timestamp, quantity }, at) => {
+    const rows = current.quantities.map(({ timestamp, quantity }, at) => {
       const old = before?.quantities[at];
       return [timestamp, quantity, ...(before ? [old?.timestamp ?? "", old?.quantity ?? ""] : [])];
     });
@@ -105,29 +105,32 @@ function Quantities({ meter, unit, range, zone, params, now, before, plotRef }) 
   return html`<section class="card">
     <div class="card-head">
       <div>
-        <h2 class="figure-label">Total</h2>
-        <p class="figure-value"><span data-test="total">${number(now.total)}</span> <small>${unit}</small></p>
-        ${before && html`<p class="figure-detail">Period before: ${number(before.total)} ${change(now.total, before.total)}</p>`}
+        <h2 class="figure-label">${totalWords(meter)}</h2>
+        <p class="figure-value"><span data-test="total">${number(current.total)}</span> <small>${unit}</small></p>
+        ${before && html`<p class="figure-detail">Period before: ${number(before.total)} ${change(current.total, before.total)}</p>`}
       </div>
       <div class="buttons">
         <${Check} label="Compare with the period before" checked=${params.compare === "1"} onChange=${(on) => setParams({ compare: on ? "1" : undefined })} />
         <${Segments} label="Kind of chart" value=${kind} options=${[["bars", "Bars"], ["line", "Line"]]}
           onChange=${(value) => setParams({ chart: value === "bars" ? undefined : value })} />
         <button type="button" class="small" onClick=${download}>CSV</button>
-        <button type="button" class="small" onClick=${() => plotRef.current && savePicture(plotRef.current, title, `${span} · ${number(now.total)} ${unit}`, fileName(title, "png"))}>PNG</button>
+        <button type="button" class="small" onClick=${() => plotRef.current && savePicture(plotRef.current, title, `${span} · ${totalWords(meter)} ${number(current.total)} ${unit}`, fileName(title, "png"))}>PNG</button>
       </div>
     </div>
-    <${Chart} points=${now.quantities} previous=${before?.quantities} kind=${kind} interval=${range.interval} zone=${zone} unit=${unit}
-      plotRef=${plotRef} label=${`${title}, ${span}. Total ${number(now.total)} ${unit}. The table below has all values.`} />
-    <${Table} ...${{ meter, unit, range, zone, params, now, before }} />
+    <${Chart} points=${current.quantities} previous=${before?.quantities} kind=${kind} interval=${range.interval} zone=${zone} unit=${unit}
+      plotRef=${plotRef} label=${`${title}, ${span}. ${totalWords(meter)} ${number(current.total)} ${unit}. The table below has all values.`} />
+    <${Table} ...${{ meter, unit, range, zone, current, before }} customer=${params.customer} metadata=${params.metadata} />
   </section>`;
 }
 
-/** Newest first; each quantity leads to the events behind it. */
-function Table({ meter, unit, range, zone, params, now, before }) {
+/**
+ * Newest first; each quantity leads to the events behind it. Hundreds of rows are not drawn anew to
+ * draw the chart another way.
+ */
+const Table = steady(({ meter, unit, range, zone, customer, metadata, current, before }) => {
   const [all, setAll] = useState(false);
-  const starts = bucketsOf(range, zone);
-  const rows = now.quantities.map((point, at) => ({ ...point, at })).reverse();
+  const starts = useMemo(() => [...bucketsOf(range, zone), range.end], [range.start, range.end, range.interval, zone]);
+  const rows = current.quantities.map((point, at) => ({ ...point, at })).reverse();
   const shown = all ? rows : rows.slice(0, 12);
   const { interval } = range;
   return html`<${TableBox} label="Quantities"><table>
@@ -136,20 +139,20 @@ function Table({ meter, unit, range, zone, params, now, before }) {
         ${before && html`<th scope="col" class="number">Period before</th>`}
         <th scope="col">Events</th></tr></thead>
       <tbody>${shown.map(({ timestamp, quantity, at }) => {
-        const start = starts[at];
-        const end = step(interval, start, 1, zone);
-        const events = link(["events"], { meter: meter.id, from: eventBounds(start, end).start_timestamp, to: eventBounds(start, end).end_timestamp, customer: params.customer, metadata: params.metadata });
+        const { start_timestamp: from, end_timestamp: to } = eventBounds(starts[at], starts[at + 1]);
+        const events = link(["events"], { meter: meter.id, from, to, customer, metadata });
+        const when = bucket(timestamp, interval, zone);
         return html`<tr key=${timestamp}>
-          <td>${bucket(timestamp, interval, zone)}</td>
+          <td>${when}</td>
           <td class="number">${number(quantity)}</td>
           ${before && html`<td class="number">${number(before.quantities[at]?.quantity)}</td>`}
-          <td><a href=${events}>Show<span class="visually-hidden"> the events of ${bucket(timestamp, interval, zone)}</span></a></td>
+          <td><a href=${events}>Show<span class="visually-hidden"> the events of ${when}</span></a></td>
         </tr>`;
       })}</tbody>
     </table><//>
     ${rows.length > 12 && html`<p><button type="button" class="small" aria-expanded=${all} onClick=${() => setAll(!all)}>
       ${all ? "Show fewer" : `Show all ${rows.length}`}</button></p>`}`;
-}
+});
 
 function Archive({ meter, onClose }) {
   const [busy, setBusy] = useState(false);

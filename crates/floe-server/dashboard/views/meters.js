@@ -1,12 +1,13 @@
 // All meters, each with its last 30 days.
 
-import { get } from "../parts/api.js";
-import { Choice, Pager, SearchField, TableBox } from "../parts/controls.js";
+import { explain, get } from "../parts/api.js";
+import { now } from "../parts/clock.js";
+import { BeyondLast, Choice, Pager, SearchField, TableBox } from "../parts/controls.js";
 import { dateTime, number, useZone } from "../parts/format.js";
 import { Heading } from "../parts/heading.js";
 import { html } from "../parts/html.js";
 import { rangeOf, rangeQuery } from "../parts/ranges.js";
-import { link, setParams, useRoute } from "../parts/router.js";
+import { link, pageOf, setParams, useRoute } from "../parts/router.js";
 import { Sparkline } from "../parts/sparkline.js";
 import { Empty, Loaded } from "../parts/states.js";
 import { useData } from "../parts/use-data.js";
@@ -26,7 +27,7 @@ const SHOWN = [
 
 export function Meters() {
   const { params } = useRoute();
-  const page = Number(params.page) || 1;
+  const page = pageOf(params);
   const shown = params.show ?? "active";
   const query = {
     query: params.query,
@@ -45,9 +46,9 @@ export function Meters() {
       <${Choice} label="Order" options=${SORTINGS} value=${query.sorting} onChange=${(value) => change({ sorting: value === "name" ? undefined : value })} />
     </form>
     <${Loaded} data=${data}>
-      ${({ items, pagination }) => (items.length === 0 ? html`<${None} filtered=${params.query || shown !== "active"} />` : html`
+      ${({ items, pagination }) => (items.length === 0 ? page > 1 ? html`<${BeyondLast} what="meters" />` : html`<${None} filtered=${params.query || shown !== "active"} />` : html`
         <div class="card flush"><${TableBox} label="Meters"><table>
-          <thead><tr><th scope="col">Meter</th><th scope="col">Last 30 days</th><th scope="col" class="number">Total</th><th scope="col">Made</th></tr></thead>
+          <thead><tr><th scope="col">Meter</th><th scope="col">Last 30 days</th><th scope="col" class="number">In all</th><th scope="col" class="extra">Made</th></tr></thead>
           <tbody>${items.map((meter) => html`<${Row} key=${meter.id} meter=${meter} />`)}</tbody>
         </table><//></div>
         <${Pager} page=${page} pagination=${pagination} what="meters" onPage=${(next) => setParams({ page: next }, { remember: true })} />`)}
@@ -66,7 +67,7 @@ function Row({ meter }) {
   const zone = useZone();
   const data = useData(
     (signal) => {
-      const range = rangeOf({ range: "30d" }, zone, Date.now());
+      const range = rangeOf({ range: "30d" }, zone, now());
       return get(`/v1/meters/${meter.id}/quantities`, rangeQuery(range, zone), { signal });
     },
     [meter.id, zone],
@@ -77,7 +78,7 @@ function Row({ meter }) {
       ${meter.archived_at && html` <span class="badge">archived</span>`}
       <p class="row-detail" dir="auto">${meterWords(meter)}</p></td>
     <td class="line">${data.value && html`<${Sparkline} values=${data.value.quantities.map(({ quantity }) => quantity)} />`}</td>
-    <td class="number">${data.value ? `${number(data.value.total)} ${unitOf(meter)}` : data.error ? "?" : "…"}</td>
-    <td class="when">${dateTime(meter.created_at, zone)}</td>
+    <td class="number" title=${data.error ? explain(data.error) : undefined}>${data.value ? `${number(data.value.total)} ${unitOf(meter)}` : data.error ? "?" : "…"}</td>
+    <td class="when extra">${dateTime(meter.created_at, zone)}</td>
   </tr>`;
 }

@@ -11,6 +11,7 @@ import { link } from "../parts/router.js";
 import { reloadOrganizations, session } from "../parts/session.js";
 import { NotThere } from "../parts/states.js";
 import { say } from "../parts/toast.js";
+import { tame } from "../parts/words.js";
 
 export function Organizations() {
   const zone = useZone();
@@ -22,11 +23,11 @@ export function Organizations() {
     <p class="lead">Each organization has its own events, meters, customers and tokens, and sees no other's.</p>
     ${edited && html`<${Form} organization=${edited} onClose=${() => setEdited(null)} />`}
     <div class="card flush"><${TableBox} label="Organizations"><table>
-      <thead><tr><th scope="col">Name</th><th scope="col">Slug</th><th scope="col">Made</th><th scope="col"><span class="visually-hidden">Actions</span></th></tr></thead>
+      <thead><tr><th scope="col">Name</th><th scope="col">Slug</th><th scope="col" class="extra">Made</th><th scope="col"><span class="visually-hidden">Actions</span></th></tr></thead>
       <tbody>${organizations.map((one) => html`<tr key=${one.id}>
         <td class="text"><a class="row-title" dir="auto" href=${link([], { organization: one.slug })}>${one.name}</a></td>
         <td><code>${one.slug}</code></td>
-        <td class="when">${dateTime(one.created_at, zone)}</td>
+        <td class="when extra">${dateTime(one.created_at, zone)}</td>
         <td class="actions">
           <a class="button small" aria-label=${`Tokens of ${one.name}`} href=${link(["tokens"], { organization: one.slug })}>Tokens</a>
           <button type="button" class="small" aria-label=${`Rename ${one.name}`} onClick=${() => setEdited(one)}>Rename</button>
@@ -57,7 +58,7 @@ function Form({ organization, onClose }) {
     say(isNew ? "The organization is made." : "The organization is renamed.");
     onClose();
   };
-  return html`<${Dialog} title=${isNew ? "New organization" : `Rename ${organization.name}`} onClose=${onClose}>
+  return html`<${Dialog} title=${isNew ? "New organization" : `Rename ${tame(organization.name)}`} onClose=${onClose}>
     <form onSubmit=${submit} noValidate>
       <${FormErrors} messages=${errorsElsewhere(error, ["name", "slug"])} />
       <${TextField} label="Name" value=${name} required error=${errorAt(error, "name")} onInput=${setName} />

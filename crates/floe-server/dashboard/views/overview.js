@@ -1,20 +1,20 @@
 // Usage at a glance.
 
 import { get, post } from "../parts/api.js";
-import { useCell } from "../parts/cell.js";
 import { Chart } from "../parts/chart.js";
+import { now } from "../parts/clock.js";
 import { Choice, Segments, TableBox } from "../parts/controls.js";
 import { ago, dateTime, number, useZone } from "../parts/format.js";
 import { Card, Figure, Heading } from "../parts/heading.js";
 import { html } from "../parts/html.js";
+import { allMeters, cutOff } from "../parts/meter-list.js";
 import { rangeOf, rangeQuery } from "../parts/ranges.js";
 import { link, setParams, useRoute } from "../parts/router.js";
-import { session } from "../parts/session.js";
 import { Share } from "../parts/sparkline.js";
 import { Empty, Loaded } from "../parts/states.js";
 import { CustomersOf } from "../parts/top-customers.js";
 import { useData } from "../parts/use-data.js";
-import { clipped } from "../parts/words.js";
+import { named } from "../parts/words.js";
 import { FirstEvent } from "./first-event.js";
 
 const EVERY_MS = 15_000;
@@ -32,7 +32,7 @@ const COUNT_EVERY_MS = { hour: 60_000, day: 300_000 };
 
 function useEventCounts(interval, zone) {
   const ask = (signal) => {
-    const range = rangeOf({ range: RANGES[interval] }, zone, Date.now());
+    const range = rangeOf({ range: RANGES[interval] }, zone, now());
     return post("/v1/meters/preview", { ...ALL, ...rangeQuery(range, zone), limit: 1 }, { signal });
   };
   return useData(ask, ["counts", interval, zone], { every: COUNT_EVERY_MS[interval], keep: true });
@@ -56,13 +56,12 @@ export function Overview() {
 function Glance({ newest }) {
   const zone = useZone();
   const { params } = useRoute();
-  const { isRoot } = useCell(session);
   const interval = params.interval === "day" ? "day" : "hour";
   const hours = useEventCounts("hour", zone);
   const days = useEventCounts("day", zone);
   const minute = useData(
     (signal) => {
-      const since = new Date(Date.now() - 60_000).toISOString();
+      const since = new Date(now() - 60_000).toISOString();
       return get("/v1/events/", { start_timestamp: since, source: "user", limit: 1 }, { signal });
     },
     ["minute"],
@@ -77,8 +76,8 @@ function Glance({ newest }) {
       <${Figure} label="Right now" value=${minute.value ? number(minute.value.pagination.total_count) : "–"}
         detail="events in the last minute" />
       <${Figure} label="Newest event" value=${ago(newest.timestamp)} detail=${html`<a dir="auto" href=${link(["events"], { event: newest.id })}
-        title=${dateTime(newest.timestamp, zone)}>${clipped(newest.name, 40) || "(no name)"}</a>`} />
-      ${isRoot && html`<${Duplicates} />`}
+        title=${dateTime(newest.timestamp, zone)}>${named(newest.name, 40)}</a>`} />
+      <${Duplicates} zone=${zone} />
     </div>
     <${Card} title="Events" actions=${html`<${Segments} label="Interval" value=${interval}
       options=${[["hour", "By hour"], ["day", "By day"]]}
@@ -94,13 +93,13 @@ function Glance({ newest }) {
     </div>`;
 }
 
-/** Counted by the server since its start, over all organizations. */
-function Duplicates() {
-  const data = useData((signal) => get("/metrics", {}, { signal, everywhere: true }), ["metrics"], { every: EVERY_MS });
+/** Counted by the server since its start. */
+function Duplicates({ zone }) {
+  const data = useData((signal) => get("/v1/event-totals", {}, { signal }), ["totals"], { every: EVERY_MS });
   if (data.value === undefined) return null;
-  const value = (name) => Number(new RegExp(`^${name} (\\S+)`, "m").exec(String(data.value))?.[1] ?? 0);
-  return html`<${Figure} label="Duplicates refused" value=${number(value("floe_events_duplicate_total"))}
-    detail=${`since the server's start, of all organizations; ${number(value("floe_events_ingested_total"))} stored`} />`;
+  const { duplicates, duplicates_since: since, events } = data.value;
+  return html`<${Figure} label="Duplicates refused" value=${number(duplicates)}
+    detail=${html`since the server's start <span title=${dateTime(since, zone)}>${ago(since)}</span>; ${number(events)} stored`} />`;
 }
 
 function Names() {
@@ -115,7 +114,7 @@ function Names() {
         <thead><tr><th scope="col">Name</th><th scope="col" class="number">Events</th><th scope="col">Last seen</th></tr></thead>
         <tbody>${items.map(
           ({ name, occurrences, last_seen: seen }) => html`<tr key=${name}>
-            <td class="text"><a dir="auto" href=${link(["events"], { name })}>${clipped(name) || "(no name)"}</a>
+            <td class="text"><a dir="auto" href=${link(["events"], { name })}>${named(name)}</a>
               <${Share} value=${occurrences} most=${items[0].occurrences} /></td>
             <td class="number">${number(occurrences)}</td>
             <td class="when" title=${dateTime(seen)}>${ago(seen)}</td>
@@ -129,7 +128,7 @@ function Names() {
 function TopCustomers({ zone }) {
   const { params } = useRoute();
   const meters = useData(
-    (signal) => get("/v1/meters/", { is_archived: false, limit: 100, sorting: "name" }, { signal }),
+    (signal) => allMeters(signal, { is_archived: false }),
     ["meters"],
   );
   const items = meters.value?.items ?? [];
@@ -141,10 +140,10 @@ function TopCustomers({ zone }) {
       ${() => (chosen === undefined
         ? html`<${Empty} title="There is no meter yet"><p>A meter says what is counted. Then this shows who uses most.</p>
             <p><a class="button primary" href=${link(["meters", "new"])}>Make a meter</a></p><//>`
-        : html`<${Choice} label="Meter" value=${chosen.id} options=${items.map(({ id, name }) => [id, name])}
+        : html`<${Choice} label="Meter" value=${chosen.id} options=${items.map(({ id, name }) => [id, name])} hint=${cutOff(meters.value)}
               onChange=${(meter) => setParams({ meter })} />
             <${CustomersOf} key=${chosen.id} meter=${chosen} zone=${zone}
-              range=${rangeOf({ range: "30d" }, zone, Date.now())} limit=${6} />
+              range=${rangeOf({ range: "30d" }, zone, now())} limit=${6} />
             <p class="muted">Last 30 days · <a href=${link(["meters", chosen.id])}>Open the meter</a></p>`)}
     <//>
   <//>`;

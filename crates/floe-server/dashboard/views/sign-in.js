@@ -7,12 +7,13 @@ import { html, useEffect, useRef, useState } from "../parts/html.js";
 import { ended, signIn } from "../parts/session.js";
 import { ThemeSwitch } from "../parts/theme.js";
 
-export function SignIn() {
+/** `reason`: why the token that the tab kept does not do. */
+export function SignIn({ reason: refused }) {
   const [token, setToken] = useState("");
   const [keep, setKeep] = useState(false);
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState(null);
-  const reason = useCell(ended);
+  const reason = useCell(ended) || refused;
   const form = useRef(null);
 
   useEffect(() => {

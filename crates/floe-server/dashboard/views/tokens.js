@@ -2,12 +2,12 @@
 
 import { errorAt, errorsElsewhere, explain, get, post, refreshAll, remove } from "../parts/api.js";
 import { useCell } from "../parts/cell.js";
-import { Check, Choice, Copy, FormErrors, Pager, TableBox, TextField } from "../parts/controls.js";
+import { BeyondLast, Check, Choice, Copy, FormErrors, Pager, TableBox, TextField } from "../parts/controls.js";
 import { Confirm, Dialog } from "../parts/dialog.js";
 import { ago, dateTime, useZone } from "../parts/format.js";
 import { Heading } from "../parts/heading.js";
 import { html, useId, useState } from "../parts/html.js";
-import { setParams, useRoute } from "../parts/router.js";
+import { pageOf, setParams, useRoute } from "../parts/router.js";
 import { chosenOrganization, session } from "../parts/session.js";
 import { Empty, Loaded } from "../parts/states.js";
 import { say } from "../parts/toast.js";
@@ -37,7 +37,7 @@ export function Tokens() {
   const zone = useZone();
   useCell(session);
   const { params } = useRoute();
-  const page = Number(params.page) || 1;
+  const page = pageOf(params);
   const query = { limit: 50, page, sorting: "-created_at" };
   const data = useData((signal) => get("/v1/organization-access-tokens/", query, { signal }), query, { keep: true });
   const [making, setMaking] = useState(false);
@@ -50,16 +50,17 @@ export function Tokens() {
     ${revoking && html`<${Revoke} token=${revoking} onClose=${() => setRevoking(null)} />`}
     <${Loaded} data=${data}>
       ${({ items, pagination }) => (items.length === 0
-        ? html`<${Empty} title="There is no token yet" />`
+        ? page > 1 ? html`<${BeyondLast} what="tokens" />` : html`<${Empty} title="There is no token yet" />`
         : html`<div class="card flush"><${TableBox} label="Tokens"><table>
-          <thead><tr><th scope="col">For</th><th scope="col">Scopes</th><th scope="col">Last used</th><th scope="col">Expires</th><th scope="col">Made</th>
+          <thead><tr><th scope="col">For</th><th scope="col">Scopes</th><th scope="col">Last used</th><th scope="col" class="extra">Expires</th><th scope="col" class="extra">Made</th>
             <th scope="col"><span class="visually-hidden">Actions</span></th></tr></thead>
           <tbody>${items.map((token) => html`<tr key=${token.id}>
             <td class="text" dir="auto">${token.comment || "(nothing said)"}</td>
             <td class="text scopes">${token.scopes.length === Object.keys(SCOPES).length ? "all" : token.scopes.join(", ")}</td>
-            <td title=${dateTime(token.last_used_at, zone)}>${ago(token.last_used_at)}</td>
-            <td>${token.expires_at ? dateTime(token.expires_at, zone) : "never"}</td>
-            <td class="when">${dateTime(token.created_at, zone)}</td>
+            <td class="when" title=${dateTime(token.last_used_at, zone)}>${ago(token.last_used_at)}
+              ${token.expires_at && html`<span class="row-detail instead">expires ${ago(token.expires_at)}</span>`}</td>
+            <td class="extra">${token.expires_at ? dateTime(token.expires_at, zone) : "never"}</td>
+            <td class="when extra">${dateTime(token.created_at, zone)}</td>
             <td class="actions"><button type="button" class="small" aria-label=${`Revoke ${token.comment}`} onClick=${() => setRevoking(token)}>Revoke</button></td>
           </tr>`)}</tbody></table><//></div>
           <${Pager} page=${page} pagination=${pagination} what="tokens" onPage=${(next) => setParams({ page: next }, { remember: true })} />`)}
@@ -87,7 +88,7 @@ function NewToken({ onClose }) {
     refreshAll();
   };
   if (made !== null) {
-    return html`<${Dialog} title="The new token" onClose=${onClose}>
+    return html`<${Dialog} title="The new token" onClose=${onClose} isKept>
       <p>Copy it now: it is shown this once, and the server keeps only a hash of it.</p>
       <pre class="code secret" tabindex="0" data-test="token">${made}</pre>
       <div class="buttons"><${Copy} text=${made} what="the token" label="Copy the token" /><button type="button" onClick=${onClose}>Done</button></div>

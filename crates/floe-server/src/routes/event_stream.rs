@@ -7,10 +7,10 @@ use axum::extract::State;
 use axum::response::Response;
 use floe_api::event::{
     BEFORE_ALL_EVENTS, EventStreamParams, EventStreamQuery, LAST_EVENT_ID, last_event_not_found,
-    write_stream_event, write_stream_place,
+    meter_not_found, write_stream_event, write_stream_place,
 };
 use floe_core::{EventId, OrganizationId};
-use floe_store::port::{EventStore as _, FollowQuery, Followed, Organizations};
+use floe_store::port::{Catalog as _, EventStore as _, FollowQuery, Followed, Organizations};
 use futures_util::stream;
 use http::StatusCode;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
@@ -96,6 +96,10 @@ pub(crate) async fn stream_events(
     let own = caller.organization();
     let params = parsed(|errors| EventStreamParams::parse(&query, own.is_some(), errors))?;
     let organization = one_organization(&app, &caller, params.organization_id)?;
+    if let Some(id) = params.meter_id {
+        let meter = app.store.meter(&Organizations::one(organization), id);
+        meter.ok_or_else(|| meter_not_found(id))?;
+    }
     let from = match headers.get(LAST_EVENT_ID).filter(|value| !value.is_empty()) {
         None => app.store.count_events(organization),
         Some(value) => after(&app, organization, value).await?,
@@ -233,6 +237,11 @@ impl Messages {
                     params.external_customer_ids.as_ref(),
                 ),
                 names: params.names.clone().unwrap_or_default(),
+                // As it is now: one that counts nothing yet may be changed, and none is removed.
+                meter: params
+                    .meter_id
+                    .and_then(|id| app.store.meter(&Organizations::one(organization), id))
+                    .map(|meter| (meter.filter.clone(), meter.aggregation.clone())),
             };
             let Followed { events, next } =
                 app.store.follow_events(organization, self.next, query, STEP_EVENTS).await?;

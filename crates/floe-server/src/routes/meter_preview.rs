@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 
 use super::events::{EventPage, no_json};
 use crate::app::App;
-use crate::auth::{Caller, MetersRead};
+use crate::auth::{Caller, EventsRead, MetersRead};
 use crate::error::ApiError;
 use crate::extract::{Body, parsed};
 use crate::openapi::Refusals;
@@ -37,6 +37,8 @@ static PREVIEWS: Semaphore = Semaphore::const_new(PREVIEWS_MAX);
 /// meter would have once it is saved. They are computed from the events alone, and nothing of that
 /// is kept; so they take longer than those of a meter, and are null if they take more than 5
 /// seconds.
+///
+/// Since it shows events, the scope `events:read` (or `events:write`) is needed besides.
 #[utoipa::path(
     post, path = "/v1/meters/preview", tag = "meters",
     request_body(content = MeterPreviewInput, example = json!({
@@ -57,6 +59,7 @@ static PREVIEWS: Semaphore = Semaphore::const_new(PREVIEWS_MAX);
 pub(crate) async fn preview_meter(
     State(app): State<App>,
     caller: Caller<MetersRead>,
+    _: Caller<EventsRead>,
     body: Body,
 ) -> Result<Response, ApiError> {
     let (organization, preview) = body.read(|json| {

@@ -3,8 +3,10 @@
 pub(crate) mod bulk;
 pub(crate) mod customer_meters;
 pub(crate) mod customers;
+pub(crate) mod event_meters;
 pub(crate) mod event_properties;
 pub(crate) mod event_stream;
+pub(crate) mod event_totals;
 pub(crate) mod event_types;
 pub(crate) mod events;
 pub(crate) mod events_export;

@@ -323,12 +323,15 @@ impl Thread {
         }
         self.0.shared.waiting_bytes.fetch_sub(waited, Ordering::Relaxed);
         // One behind the other: those who wait are woken once, not once each.
-        for Checked { request: Ingest { events, reply, .. }, inserted, .. } in group {
+        for Checked { request: Ingest { tail, events, reply, .. }, inserted, .. } in group {
             let answer = match &written {
-                Ok(()) => Ok(IngestReport {
-                    inserted: inserted as u64,
-                    duplicates: (events.len() - inserted) as u64,
-                }),
+                Ok(()) => {
+                    let duplicates = (events.len() - inserted) as u64;
+                    if duplicates > 0 {
+                        read(&tail).note_duplicates(duplicates);
+                    }
+                    Ok(IngestReport { inserted: inserted as u64, duplicates })
+                }
                 Err(why) => Err(StoreError::Poisoned(why.clone())),
             };
             // A client that went away needs no answer.

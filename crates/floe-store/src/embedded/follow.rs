@@ -3,6 +3,8 @@
 //! Between two steps nothing is kept but the number that was come to, so whoever follows events
 //! slowly costs nothing meanwhile, and finds what it missed wherever that was moved.
 
+use floe_core::is_credit_or_reset;
+
 use super::chunk::Row;
 use super::query::{Condition, Names, RowsPlan};
 use super::rows::Rows;
@@ -75,12 +77,22 @@ fn look(
     limit: usize,
     found: &mut Followed,
 ) {
-    let named = |_, name: &str| query.names.iter().any(|wanted| wanted == name);
+    let meter = query.meter.as_ref();
+    // A meter counts no credits and resets.
+    let named = |source, name: &str| {
+        query.names.iter().any(|wanted| wanted == name)
+            && !(meter.is_some() && is_credit_or_reset(source, name))
+    };
+    let names = match (query.names.is_empty(), meter) {
+        (true, None) => Names::All,
+        (true, Some(_)) => Names::Usage,
+        (false, _) => Names::These(&named),
+    };
     let condition = Condition {
-        names: if query.names.is_empty() { Names::All } else { Names::These(&named) },
+        names,
         metadata: &[],
-        filters: [query.filter.as_ref(), None],
-        aggregation: None,
+        filters: [query.filter.as_ref(), meter.map(|(filter, _)| filter)],
+        aggregation: meter.map(|(_, aggregation)| aggregation),
     };
     let plan = RowsPlan::new(condition, rows);
     for (row, _) in (first..).zip(0..count) {

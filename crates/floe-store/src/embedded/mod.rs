@@ -865,6 +865,10 @@ impl EventStore for EmbeddedStore {
         self.tail(organization).map_or(0, |tail| count(&tail))
     }
 
+    fn count_duplicates(&self, organization: OrganizationId) -> u64 {
+        self.tail(organization).map_or(0, |tail| read_tail(&tail).duplicates())
+    }
+
     async fn event_number(&self, organization: OrganizationId, id: EventId) -> Result<Option<u64>> {
         if self.0.cipher.sequence(id).is_none() {
             return Ok(None);

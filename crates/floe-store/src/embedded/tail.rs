@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use floe_core::{
     Credit, CustomerId, CustomerRef, CustomerSelection, EventId, EventSource, METER_CREDITED,
@@ -88,6 +89,8 @@ pub(super) struct OrganizationTail {
     /// By code of a name in the active chunk: its place in `names`.
     active_names: Vec<usize>,
     ledgers: HashMap<(CustomerId, MeterId), Ledger>,
+    /// Events that were not stored, since their external id was known.
+    duplicates: AtomicU64,
 }
 
 /// How often a name occurred.
@@ -315,7 +318,18 @@ impl OrganizationTail {
             name_index: HashMap::new(),
             active_names: Vec::new(),
             ledgers: HashMap::new(),
+            duplicates: AtomicU64::new(0),
         }
+    }
+
+    /// Takes note of events that were not stored, since their external id was known.
+    pub(super) fn note_duplicates(&self, count: u64) {
+        self.duplicates.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// Those that were noted since the process started.
+    pub(super) fn duplicates(&self) -> u64 {
+        self.duplicates.load(Ordering::Relaxed)
     }
 
     /// Estimated bytes of memory.

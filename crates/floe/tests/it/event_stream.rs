@@ -154,6 +154,56 @@ fn parameters_choose_events() {
 }
 
 #[test]
+fn what_a_meter_counts_is_chosen() {
+    let api = organization();
+    let ada = id(&api.customer("ada@example.com", Some("ada")));
+    let clauses = json!([{"property": "name", "operator": "ne", "value": "b"}]);
+    let meter = api.meter(&clauses, &json!({"func": "sum", "property": "tokens"}));
+    let all = Stream::open(&api, &[("meter_id", &meter)]);
+    let named = Stream::open(&api, &[("meter_id", &meter), ("name", "a"), ("name", "b")]);
+    let no_number =
+        json!({"name": "a", "external_customer_id": "ada", "metadata": {"tokens": "5"}});
+    api.ingest(&json!([
+        event("a", "ada", 1),
+        event("b", "ada", 2),
+        event("c", "bob", 3),
+        no_number
+    ]));
+    // A credit passes the filter, and has units, but is no usage.
+    let row = api.get(&format!("/v1/customer-meters/?customer_id={ada}")).items().remove(0);
+    let credits = format!("/v1/customer-meters/{}/credits", id(&row));
+    api.post(&credits, &json!({"units": 5})).expect(201);
+    api.ingest(&json!([event("d", "bob", 4)]));
+    assert_eq!(all.names(3), ["a", "c", "d"]);
+    assert_eq!(named.names(1), ["a"]);
+    let listed = api.query("/v1/events/", &[("meter_id", &meter), ("limit", "10")]).items();
+    assert_eq!(crate::harness::column(&listed, "name").len(), 3);
+    for stream in [all, named] {
+        stream.is_silent();
+    }
+    let path = "/v1/event-stream";
+    let other = organization();
+    let theirs = other.count_meter();
+    api.query(path, &[("meter_id", &theirs)]).refuses_by_rule("meter_id@query.meter_id");
+    let asked = [("meter_id", theirs.as_str()), ("organization_id", &api.organization_id)];
+    root().query(path, &asked).refuses_by_rule("meter_id@query.meter_id");
+    api.query(path, &[("meter_id", "x")]).refuses("uuid_parsing@query.meter_id");
+}
+
+#[test]
+fn a_stream_follows_its_meter_as_it_is_changed() {
+    let api = organization();
+    let clauses = |name: &str| json!([{"property": "name", "operator": "eq", "value": name}]);
+    let meter = api.meter(&clauses("a"), &json!({"func": "count"}));
+    let stream = Stream::open(&api, &[("meter_id", &meter)]);
+    let filter = json!({"conjunction": "and", "clauses": clauses("b")});
+    api.patch(&format!("/v1/meters/{meter}"), &json!({"filter": filter})).expect(200);
+    api.ingest(&json!([event("a", "ada", 1), event("b", "ada", 2)]));
+    assert_eq!(stream.names(1), ["b"]);
+    stream.is_silent();
+}
+
+#[test]
 fn organizations_do_not_see_each_other() {
     let (api, other) = (organization(), organization());
     let stream = Stream::open(&api, &[]);

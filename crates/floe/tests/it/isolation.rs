@@ -46,6 +46,7 @@ fn rows_of_another_organization_are_absent_for_every_method() {
         format!("/v1/meters/{meter}/quantities?{span}"),
         format!("/v1/meters/{meter}/customers?{span}"),
         format!("/v1/events/{event}"),
+        format!("/v1/events/{event}/meters"),
         format!("/v1/customers/{customer}"),
         format!("/v1/customers/{customer}/state"),
         "/v1/customers/external/secret-id".to_owned(),

@@ -61,7 +61,12 @@ fn counts(value: Value) -> (bool, Value, Value) {
 }
 
 fn not(clause: &[usize], text: &str) -> (bool, Value, Value) {
-    (false, Value::Null, json!({"clause": clause, "text": text}))
+    (false, Value::Null, json!({"part": "filter", "clause": clause, "text": text}))
+}
+
+/// Left out by something else than the filter.
+fn not_by(part: &str, text: &str) -> (bool, Value, Value) {
+    (false, Value::Null, json!({"part": part, "clause": [], "text": text}))
 }
 
 #[test]
@@ -79,8 +84,8 @@ fn each_event_has_its_value_or_its_reason() {
         [
             counts(json!(100)),
             not(&[0], r#"`name` is "login", not "call"."#),
-            not(&[], "There is no `tokens` for sum."),
-            not(&[], r#"`tokens` is "7": no number for sum."#),
+            not_by("aggregation", "There is no `tokens` for sum."),
+            not_by("aggregation", r#"`tokens` is "7": no number for sum."#),
             not(&[1], r#"`model` is "small", not "large"."#),
             counts(json!(10)),
         ]
@@ -245,7 +250,7 @@ fn credits_and_resets_are_no_usage() {
     api.post(&path, &json!({"units": 5})).expect(201);
     let body = preview("and", &[], json!({"func": "count"}), json!({}));
     let answer = api.post(PATH, &body).expect(200);
-    assert_eq!(verdicts(&answer), [not(&[], "Credits and resets are no usage.")]);
+    assert_eq!(verdicts(&answer), [not_by("event", "Credits and resets are no usage.")]);
     assert_eq!((&answer["looked_at"], &answer["matching"]), (&json!(1), &json!(0)));
 }
 
@@ -288,11 +293,14 @@ fn organizations_do_not_see_each_other() {
     assert_eq!(looked_at(acting.post(PATH, &body(json!({}))).expect(200)), 6);
     api.post(PATH, &body(named)).refuses_by_rule("organization_token@body.organization_id");
     root().post(PATH, &body(json!({}))).refuses("missing@body.organization_id");
-    for scope in ["meters:read", "meters:write"] {
-        let reader = server().token(&api.organization_id, &[scope]);
+    for scopes in [["meters:read", "events:read"], ["meters:write", "events:write"]] {
+        let reader = server().token(&api.organization_id, &scopes);
         assert_eq!(looked_at(reader.post(PATH, &body(json!({}))).expect(200)), 6);
     }
-    let reader = server().token(&api.organization_id, &["events:read"]);
-    assert_eq!(reader.post(PATH, &body(json!({}))).status, 403);
+    // Who may not read events does not see them here.
+    for scope in ["events:read", "meters:read", "meters:write"] {
+        let reader = server().token(&api.organization_id, &[scope]);
+        assert_eq!(reader.post(PATH, &body(json!({}))).status, 403);
+    }
     assert_eq!(api.anonymous().post(PATH, &body(json!({}))).status, 401);
 }
