@@ -105,6 +105,29 @@ impl EventsStream {
         self
     }
 
+    /// Only those that this meter counts: what [`EventsList::meter_id`](crate::EventsList::meter_id)
+    /// lists.
+    ///
+    /// ```
+    /// # floe_client_doc::run(async |client| {
+    /// # let meter = floe_client_doc::meter(&client).await?;
+    /// use floe_client::{EventCreate, EventsStream};
+    ///
+    /// let mut events = client.events().stream(EventsStream::new().meter_id(meter.id)).await?;
+    /// client.events().ingest(&[
+    ///     EventCreate::for_external_customer("chat", "user-1"),
+    ///     EventCreate::for_external_customer("ai_usage", "user-1"),
+    /// ]).await?;
+    /// assert_eq!(events.next().await?.name, "ai_usage");
+    /// # Ok(())
+    /// # });
+    /// ```
+    #[must_use]
+    pub fn meter_id(mut self, id: uuid::Uuid) -> Self {
+        self.parameters.set("meter_id", id);
+        self
+    }
+
     /// Only those of this name, or of one of those, if called more than once.
     ///
     /// ```

@@ -144,6 +144,9 @@ pub(crate) struct Tail {
     /// Only those for which this holds, such as 'tokens > 100'
     #[arg(long = "where", value_name = "FILTER", value_parser = filter)]
     filter: Option<Filter>,
+    /// Only those that this meter counts, by its id or name
+    #[arg(long)]
+    meter: Option<String>,
     /// Whose events; needed with the root token, and left out with an organization's
     #[arg(long, value_name = "SLUG_OR_ID")]
     organization: Option<String>,
@@ -355,7 +358,7 @@ const LOST_WAIT: Duration = Duration::from_secs(1);
 
 impl Tail {
     fn run(self) -> anyhow::Result<()> {
-        let Self { name, customers, filter, organization, json, connection } = self;
+        let Self { name, customers, filter, meter, organization, json, connection } = self;
         let mut stream = EventsStream::new();
         stream = name.into_iter().fold(stream, EventsStream::name);
         stream =
@@ -365,6 +368,9 @@ impl Tail {
             stream = stream.filter(&filter);
         }
         let ended = connection.run(async |client| {
+            if let Some(meter) = meter {
+                stream = stream.meter_id(meters::find(client, &meter).await?.id);
+            }
             if let Some(organization) = organization {
                 stream = stream.organization(organization_id(client, &organization).await?);
             }

@@ -447,8 +447,15 @@ fn tail_prints_a_line_an_event() {
     let for_people = Tail::start(&api, &[]);
     let for_programs =
         Tail::start(&api, &["--json", "--where", "tokens > 10", "--customer", "ready"]);
+    let odd = json!([{"property": "tokens", "operator": "eq", "value": 10},
+        {"property": "tokens", "operator": "eq", "value": 1000}]);
+    let odd = json!({"conjunction": "or", "clauses": odd});
+    let meter = json!({"name": "Odd", "filter": odd, "aggregation": {"func": "count"}});
+    api.post("/v1/meters/", &meter).expect(201);
+    let of_meter = Tail::start(&api, &["--meter", "Odd"]);
     for_people.ready(&api);
     for_programs.ready(&api);
+    of_meter.ready(&api);
     while for_people.out.recv_timeout(SILENCE).is_ok() {}
     api.ingest(&json!([
         event("odd\u{1b}[2J", "ready", 10),
@@ -459,8 +466,11 @@ fn tail_prints_a_line_an_event() {
     assert_eq!(for_people.line(), r#"2024-05-01T10:00:00Z  even  ready  {"tokens":11}"#);
     let event: Value = serde_json::from_str(&for_programs.line()).unwrap();
     assert_eq!((text(&event, "name"), &event["metadata"]["tokens"]), ("even", &json!(11)));
+    assert_eq!(of_meter.line(), r#"2024-05-01T10:00:00Z  odd\u{1b}[2J  ready  {"tokens":10}"#);
+    assert!(of_meter.out.recv_timeout(SILENCE).is_err());
     for_people.interrupt();
     for_programs.interrupt();
+    of_meter.interrupt();
 }
 
 #[test]
