@@ -15,6 +15,7 @@ mod openapi;
 mod routes;
 mod secret;
 mod serve;
+mod slots;
 mod telemetry;
 
 pub use config::{Config, ConfigError, ConfigFile, LogFormat};

@@ -1,5 +1,7 @@
 //! All events of an organization: Floe's own route.
 
+use std::time::Duration;
+
 use axum::extract::State;
 use axum::response::Response;
 use floe_api::event::{EventsExportParams, EventsExportQuery, meter_not_found, write_export_line};
@@ -15,9 +17,20 @@ use crate::backend::Backend;
 use crate::error::{ApiError, json_bytes};
 use crate::extract::{Query, parsed};
 use crate::openapi::{MetadataQuery, Refusals};
+use crate::slots::{Slot, Slots};
 
 /// Bytes of lines that are made before they are sent.
 const CHUNK_BYTES: usize = 256 * 1024;
+/// How many exports are under way at a time, each with what is read of a segment at once, and up to
+/// two chunks that its reader did not take; and how long further ones wait for their turn.
+const EXPORTS_MAX: usize = 32;
+const TURN_TIME_MAX: Duration = Duration::from_secs(20);
+
+static EXPORTS: Slots = Slots::new(
+    EXPORTS_MAX,
+    "Too many exports of events are under way.",
+    "Too many exports of events of this organization are under way.",
+);
 
 const NDJSON: HeaderValue = HeaderValue::from_static("application/x-ndjson");
 
@@ -91,12 +104,16 @@ pub(crate) async fn export_events(
         names: names.unwrap_or_default(),
         metadata,
     };
-    Lines { export: app.store.export_events(organization, query) }.respond().await
+    // It has the events that there are now, also if it has to wait.
+    let export = app.store.export_events(organization, query);
+    let slot = EXPORTS.take(Some(organization), TURN_TIME_MAX).await?;
+    Lines { export, _slot: slot }.respond().await
 }
 
 /// The lines while they are sent.
 struct Lines {
     export: <Backend as EventStore>::Export,
+    _slot: Slot,
 }
 
 impl Lines {
