@@ -4,6 +4,7 @@ mod app;
 mod auth;
 mod backend;
 mod config;
+mod connection;
 mod dashboard;
 mod docs_page;
 mod encoding;

@@ -100,7 +100,9 @@ pub(crate) struct RefusedLine {
 ///
 /// An answer other than 200 says in `inserted` and `duplicates` what was stored before, if anything
 /// was. A body must not pause for more than 20 seconds, nor bring less than 16 KiB in 30 seconds
-/// for long; there is no limit to the time it takes.
+/// for long; there is no limit to the time it takes. A server reads up to 32 bodies at a time, 8 of
+/// them of one organization (or of the root token without `Polar-Organization`); a further one waits
+/// up to 20 seconds, and then the answer is 503.
 #[utoipa::path(
     post, path = "/v1/events/bulk", tag = "events",
     request_body(

@@ -38,7 +38,9 @@ const NDJSON: HeaderValue = HeaderValue::from_static("application/x-ndjson");
 ///
 /// Each line is an event as ingestion takes it. There are as many as were acknowledged when the
 /// request came; credits and resets are not among them. If something fails on the way, the
-/// connection is cut: an answer that ends as it should is complete.
+/// connection is cut: an answer that ends as it should is complete. So it is if you read nothing
+/// for a minute. A server makes up to 32 exports at a time, 8 of them of one organization; a further
+/// one waits up to 20 seconds, and then the answer is 503.
 ///
 /// What is exported can be ingested into another organization, where meters give the same
 /// quantities. For that
