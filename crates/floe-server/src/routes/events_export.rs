@@ -21,8 +21,8 @@ use crate::slots::{Slot, Slots};
 
 /// Bytes of lines that are made before they are sent.
 const CHUNK_BYTES: usize = 256 * 1024;
-/// How many exports are under way at a time, each with what is read of a segment at once, and up to
-/// two chunks that its reader did not take; and how long further ones wait for their turn.
+/// How many exports are under way at a time, each with a chunk that its reader did not take, or else
+/// with what is read of a segment at once; and how long further ones wait for their turn.
 const EXPORTS_MAX: usize = 32;
 const TURN_TIME_MAX: Duration = Duration::from_secs(20);
 
@@ -38,9 +38,9 @@ const NDJSON: HeaderValue = HeaderValue::from_static("application/x-ndjson");
 ///
 /// Each line is an event as ingestion takes it. There are as many as were acknowledged when the
 /// request came; credits and resets are not among them. If something fails on the way, the
-/// connection is cut: an answer that ends as it should is complete. So it is if you read nothing
-/// for a minute. A server makes up to 32 exports at a time, 8 of them of one organization; a further
-/// one waits up to 20 seconds, and then the answer is 503.
+/// connection is cut: an answer that ends as it should is complete. It is also cut if you read
+/// nothing for a minute. A server makes up to 32 exports at a time, 8 of them of one organization; a
+/// further one waits up to 20 seconds, and then the answer is 503.
 ///
 /// What is exported can be ingested into another organization, where meters give the same
 /// quantities. For that
