@@ -4,6 +4,7 @@ mod app;
 mod auth;
 mod backend;
 mod config;
+mod connection;
 mod dashboard;
 mod docs_page;
 mod encoding;
@@ -15,6 +16,7 @@ mod openapi;
 mod routes;
 mod secret;
 mod serve;
+mod slots;
 mod telemetry;
 
 pub use config::{Config, ConfigError, ConfigFile, LogFormat};

@@ -21,6 +21,7 @@ use tower::ServiceExt as _;
 
 use crate::app::{self, App};
 use crate::config::Config;
+use crate::connection::Connection;
 use crate::latency::Started;
 use crate::secret;
 use crate::telemetry;
@@ -33,7 +34,9 @@ const HEAD_BYTES_MAX: usize = 64 * 1024;
 const CONNECTIONS_MAX: usize = 10_000;
 /// Time for open requests to end when the server stops.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(30);
-/// Time for a client to take some of an answer.
+/// Time for a client to take some of an answer. In a minute whoever reads takes some, over the
+/// slowest of links; who does not keeps what was made for them in memory, and a slot of those who
+/// export. The system cuts the connection, a little later at times since it asks ever less often.
 const WRITE_PAUSE_MAX: Duration = Duration::from_secs(60);
 /// How often the times of tokens' last uses are saved, and samples of histograms put into their
 /// buckets: they pile up otherwise.
@@ -247,6 +250,7 @@ async fn accept(listener: TcpListener, router: Router, stop: impl Future<Output 
         // A client that does not read must not keep its answer in memory for ever.
         #[cfg(target_os = "linux")]
         let _ = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(WRITE_PAUSE_MAX));
+        let (stream, end) = Connection::new(stream);
         let router = router.clone();
         let service = service_fn(move |mut request: hyper::Request<Incoming>| {
             let router = router.clone();
@@ -266,8 +270,15 @@ async fn accept(listener: TcpListener, router: Router, stop: impl Future<Output 
             .serve_connection(TokioIo::new(stream), service);
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
+            let mut connection = std::pin::pin!(connection);
+            let ended = connection.as_mut().await;
+            // It is the handler's doing if an answer breaks off. What a client does wrong is
+            // answered, and that answer is to be read.
+            if !ended.as_ref().is_err_and(hyper::Error::is_user) {
+                end.set_orderly();
+            }
             // A client that breaks off or sends nonsense concerns nobody else.
-            if let Err(error) = connection.await {
+            if let Err(error) = ended {
                 tracing::debug!(%error, "a connection broke");
             }
             drop(permit);

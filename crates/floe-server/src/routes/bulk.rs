@@ -22,7 +22,6 @@ use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderMap};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
-use tokio::sync::Semaphore;
 use utoipa::ToSchema;
 
 use crate::app::App;
@@ -32,6 +31,7 @@ use crate::error::{ApiError, json_response};
 use crate::extract::{LARGE_BODY_BYTES, discard, turn};
 use crate::lines::{Block, LINE_BYTES_MAX, Lines};
 use crate::openapi::{Refusals, ValidationError};
+use crate::slots::Slots;
 
 /// The path, of whose bodies the length is not limited.
 pub(crate) const PATH: &str = "/v1/events/bulk";
@@ -57,7 +57,11 @@ const REFUSED_ITEMS_MAX: usize = 20;
 const REFUSED_LINE_BYTES_MAX: usize = 16 * 1024;
 const REFUSED_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-static READERS: Semaphore = Semaphore::const_new(READERS_MAX);
+static READERS: Slots = Slots::new(
+    READERS_MAX,
+    "Too many bodies of lines are being read.",
+    "Too many bodies of lines of this caller are being read.",
+);
 
 /// What became of the lines of a body.
 #[derive(Debug, Default, Serialize, ToSchema)]
@@ -96,7 +100,9 @@ pub(crate) struct RefusedLine {
 ///
 /// An answer other than 200 says in `inserted` and `duplicates` what was stored before, if anything
 /// was. A body must not pause for more than 20 seconds, nor bring less than 16 KiB in 30 seconds
-/// for long; there is no limit to the time it takes.
+/// for long; there is no limit to the time it takes. A server reads up to 32 bodies at a time, 8 of
+/// them of one organization (or of the root token without `Polar-Organization`); a further one waits
+/// up to 20 seconds, and then the answer is 503.
 #[utoipa::path(
     post, path = "/v1/events/bulk", tag = "events",
     request_body(
@@ -126,9 +132,13 @@ pub(crate) async fn ingest_bulk(
             return Err(refused.err().unwrap_or(ApiError::UnsupportedType(NDJSON)));
         }
     };
-    let Ok(permit) = tokio::time::timeout(TURN_TIME_MAX, READERS.acquire()).await else {
-        discard(body).await;
-        return Err(ApiError::Busy("Too many bodies of lines are being read."));
+    // Which organization the root token's lines are of is not known yet.
+    let slot = match READERS.take(caller.organization(), TURN_TIME_MAX).await {
+        Ok(slot) => slot,
+        Err(error) => {
+            discard(body).await;
+            return Err(error);
+        }
     };
     let mut lines = Lines::new(body, coding)?;
     let mut bulk = Bulk {
@@ -142,7 +152,7 @@ pub(crate) async fn ingest_bulk(
     let read = bulk.read(&mut lines).await;
     // Also if that failed: what the store has is stored, and counted.
     let settled = bulk.settle(0).await;
-    drop(permit);
+    drop(slot);
     let Bulk { answer, .. } = bulk;
     match read.and(settled) {
         Ok(()) => Ok(json_response(StatusCode::OK, &answer)),

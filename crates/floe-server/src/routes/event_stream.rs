@@ -1,6 +1,5 @@
 //! Events as they are ingested: Floe's own route.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::extract::State;
@@ -14,7 +13,6 @@ use floe_store::port::{Catalog as _, EventStore as _, FollowQuery, Followed, Org
 use futures_util::stream;
 use http::StatusCode;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
 use super::events::wire_event;
@@ -24,6 +22,7 @@ use crate::auth::{Caller, EventsRead, Identity};
 use crate::error::{ApiError, json_bytes};
 use crate::extract::{Query, parsed};
 use crate::openapi::Refusals;
+use crate::slots::{Slot, Slots};
 
 /// How often it is looked for new events.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
@@ -41,8 +40,11 @@ const CHUNK_BYTES: usize = 64 * 1024;
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
 
 /// Streams of this process.
-static STREAMS: std::sync::LazyLock<Arc<Semaphore>> =
-    std::sync::LazyLock::new(|| Arc::new(Semaphore::new(STREAMS_MAX)));
+static STREAMS: Slots = Slots::new(
+    STREAMS_MAX,
+    "Too many streams of events are open.",
+    "Too many streams of events of this organization are open.",
+);
 
 /// Sends events as they are ingested, as server-sent events.
 ///
@@ -63,8 +65,8 @@ static STREAMS: std::sync::LazyLock<Arc<Semaphore>> =
 /// disk. If it reads nothing for a minute its connection is cut.
 ///
 /// The answer ends when the token is revoked, expires or loses its scope, within a second or two,
-/// and when the server stops. A server has up to 1,000 streams at a time, and answers 503 to
-/// further ones.
+/// and when the server stops. A server has up to 1,000 streams at a time, 250 of them of one
+/// organization, and answers 503 to further ones.
 ///
 /// Parameters of one kind that repeat are alternatives; different ones must all hold, except that
 /// `customer_id` and `external_customer_id` add up.
@@ -104,9 +106,8 @@ pub(crate) async fn stream_events(
         None => app.store.count_events(organization),
         Some(value) => after(&app, organization, value).await?,
     };
-    let permit = Arc::clone(&STREAMS)
-        .try_acquire_owned()
-        .map_err(|_| ApiError::Busy("Too many streams of events are open."))?;
+    // Others go on for as long as their readers like: it would be no use to wait.
+    let slot = STREAMS.take(Some(organization), Duration::ZERO).await?;
     let names = [AUTHORIZATION, HeaderName::from_static("polar-organization")];
     let credentials =
         names.into_iter().filter_map(|name| Some((name.clone(), headers.get(name)?.clone())));
@@ -120,7 +121,7 @@ pub(crate) async fn stream_events(
         found: Vec::new().into_iter(),
         alive_at: now,
         allowed_at: now + ALLOWED_INTERVAL,
-        _permit: permit,
+        _slot: slot,
     };
     let parts = stream::unfold(messages, async |mut messages| {
         Some((messages.part().await.transpose()?, messages))
@@ -163,7 +164,7 @@ struct Messages {
     /// When to send a comment, and when to ask whether the caller may still read.
     alive_at: Instant,
     allowed_at: Instant,
-    _permit: OwnedSemaphorePermit,
+    _slot: Slot,
 }
 
 impl Messages {

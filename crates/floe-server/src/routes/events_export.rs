@@ -1,5 +1,7 @@
 //! All events of an organization: Floe's own route.
 
+use std::time::Duration;
+
 use axum::extract::State;
 use axum::response::Response;
 use floe_api::event::{EventsExportParams, EventsExportQuery, meter_not_found, write_export_line};
@@ -15,9 +17,20 @@ use crate::backend::Backend;
 use crate::error::{ApiError, json_bytes};
 use crate::extract::{Query, parsed};
 use crate::openapi::{MetadataQuery, Refusals};
+use crate::slots::{Slot, Slots};
 
 /// Bytes of lines that are made before they are sent.
 const CHUNK_BYTES: usize = 256 * 1024;
+/// How many exports are under way at a time, each with a chunk that its reader did not take, or else
+/// with what is read of a segment at once; and how long further ones wait for their turn.
+const EXPORTS_MAX: usize = 32;
+const TURN_TIME_MAX: Duration = Duration::from_secs(20);
+
+static EXPORTS: Slots = Slots::new(
+    EXPORTS_MAX,
+    "Too many exports of events are under way.",
+    "Too many exports of events of this organization are under way.",
+);
 
 const NDJSON: HeaderValue = HeaderValue::from_static("application/x-ndjson");
 
@@ -25,7 +38,9 @@ const NDJSON: HeaderValue = HeaderValue::from_static("application/x-ndjson");
 ///
 /// Each line is an event as ingestion takes it. There are as many as were acknowledged when the
 /// request came; credits and resets are not among them. If something fails on the way, the
-/// connection is cut: an answer that ends as it should is complete.
+/// connection is cut: an answer that ends as it should is complete. It is also cut if you read
+/// nothing for a minute. A server makes up to 32 exports at a time, 8 of them of one organization; a
+/// further one waits up to 20 seconds, and then the answer is 503.
 ///
 /// What is exported can be ingested into another organization, where meters give the same
 /// quantities. For that
@@ -91,12 +106,16 @@ pub(crate) async fn export_events(
         names: names.unwrap_or_default(),
         metadata,
     };
-    Lines { export: app.store.export_events(organization, query) }.respond().await
+    // It has the events that there are now, also if it has to wait.
+    let export = app.store.export_events(organization, query);
+    let slot = EXPORTS.take(Some(organization), TURN_TIME_MAX).await?;
+    Lines { export, _slot: slot }.respond().await
 }
 
 /// The lines while they are sent.
 struct Lines {
     export: <Backend as EventStore>::Export,
+    _slot: Slot,
 }
 
 impl Lines {

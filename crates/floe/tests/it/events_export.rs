@@ -2,7 +2,8 @@
 //! same.
 
 use std::collections::HashMap;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -524,6 +525,15 @@ fn an_export_that_breaks_off_cuts_the_connection() {
     let error = answer.read_to_end(&mut lines);
     assert!(error.is_err(), "a client can tell: {} of {} bytes", lines.len(), whole.len());
     assert!(whole.as_bytes().starts_with(&lines) && lines.len() < whole.len());
+    // And so can one to whom the end of the connection is the end of an answer.
+    let mut old = TcpStream::connect(server.address).unwrap();
+    let head = format!(
+        "GET /v1/events/export HTTP/1.0\r\nAuthorization: Bearer {}\r\n\r\n",
+        api.token.as_deref().unwrap()
+    );
+    old.write_all(head.as_bytes()).unwrap();
+    let error = old.read_to_end(&mut Vec::new());
+    assert_eq!(error.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
     // The command line takes no part of an export for the whole.
     let to = folder.path().join("broken.csv");
     let (address, token) = (server.address.to_string(), api.token.clone().unwrap());

@@ -28,5 +28,6 @@ mod meters;
 mod organizations_tokens;
 mod pagination_sorting;
 mod restart;
+mod slots;
 mod system;
 mod wire;
