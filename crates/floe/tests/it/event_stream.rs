@@ -456,7 +456,9 @@ fn tail_prints_a_line_an_event() {
     for_people.ready(&api);
     for_programs.ready(&api);
     of_meter.ready(&api);
-    while for_people.out.recv_timeout(SILENCE).is_ok() {}
+    for tail in [&for_people, &for_programs] {
+        while tail.out.recv_timeout(SILENCE).is_ok() {}
+    }
     api.ingest(&json!([
         event("odd\u{1b}[2J", "ready", 10),
         event("even", "ready", 11),

@@ -203,8 +203,12 @@ impl Progress {
         // A thread of its own, since tables are written without a pause.
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
-            let stopped =
-                runtime.and_then(|runtime| runtime.block_on(async { Ok(signals::stop()?.await) }));
+            let stopped = runtime.and_then(|runtime| {
+                runtime.block_on(async {
+                    signals::stop()?.await;
+                    Ok(())
+                })
+            });
             if stopped.is_ok() {
                 stop.store(true, Ordering::Relaxed);
             }
