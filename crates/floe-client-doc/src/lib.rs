@@ -10,11 +10,13 @@ use std::error::Error;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::process::Command;
+use std::time::Duration;
 
 use floe_client::{Client, Meter, Retries, Timestamp};
 use floe_server::{ConfigFile, Server};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 pub use {flate2, futures_util, tempfile, zstd};
 
@@ -24,6 +26,8 @@ pub use sample::{ada, customer_meter, events, meter, new_token};
 pub type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 
 const ROOT_TOKEN: &str = "floe_root_of_the_examples_and_of_nobody_else";
+/// Time for an example: one that waits for what never comes must fail.
+const TIME_MAX: Duration = Duration::from_secs(60);
 /// Set in the process that [`run_with_environment`] starts.
 const IS_STARTED: &str = "FLOE_CLIENT_DOC_IS_STARTED";
 
@@ -137,7 +141,7 @@ fn with_server(example: Box<dyn FnOnce(Access) -> Running>) -> Outcome {
         let access = Access { url: format!("http://{}", server.address()?), token };
         let (stop, stopped) = oneshot::channel();
         let server = tokio::spawn(server.run(async { stopped.await.unwrap_or_default() }));
-        example(access).await?;
+        timeout(TIME_MAX, example(access)).await.map_err(|_| "it does not end")??;
         // If it has ended already, the task says how.
         let _ = stop.send(());
         server.await?;

@@ -116,7 +116,7 @@ impl EventsStream {
     /// let mut events = client.events().stream(EventsStream::new().meter_id(meter.id)).await?;
     /// client.events().ingest(&[
     ///     EventCreate::for_external_customer("chat", "user-1"),
-    ///     EventCreate::for_external_customer("ai_usage", "user-1"),
+    ///     EventCreate::for_external_customer("ai_usage", "user-1").property("tokens", 80),
     /// ]).await?;
     /// assert_eq!(events.next().await?.name, "ai_usage");
     /// # Ok(())

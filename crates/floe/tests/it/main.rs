@@ -1,6 +1,7 @@
 //! Black-box tests: the built binary, over HTTP.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod bounds;
 mod bulk;
 mod cli;
 mod cli_api;
@@ -28,6 +29,6 @@ mod meters;
 mod organizations_tokens;
 mod pagination_sorting;
 mod restart;
-mod slots;
+
 mod system;
 mod wire;
