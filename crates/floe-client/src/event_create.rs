@@ -1,10 +1,11 @@
 //! Events to be ingested.
 
-use std::fmt::Write as _;
+mod json;
 
-use serde::{Deserialize, Serialize, Serializer};
+use serde::Deserialize;
 use uuid::Uuid;
 
+pub(crate) use self::json::body;
 use crate::metadata::{Metadata, MetadataValue};
 use crate::timestamp::Timestamp;
 
@@ -343,95 +344,6 @@ impl EventCreate {
         self.timestamp = None;
         self
     }
-
-    fn wire<'e>(&'e self, external_id: Option<&'e str>) -> WireEvent<'e> {
-        let (customer_id, member_id, external_customer_id, external_member_id) =
-            match &self.customer {
-                EventCustomer::Id { customer_id, member_id } => {
-                    (Some(*customer_id), *member_id, None, None)
-                }
-                EventCustomer::External { external_customer_id, external_member_id } => {
-                    (None, None, Some(external_customer_id.as_str()), external_member_id.as_deref())
-                }
-            };
-        WireEvent {
-            name: &self.name,
-            customer_id,
-            member_id,
-            external_customer_id,
-            external_member_id,
-            timestamp: self.timestamp,
-            external_id: self.external_id.as_deref().or(external_id),
-            parent_id: self.parent_id.as_deref(),
-            metadata: &self.metadata,
-            organization_id: self.organization_id,
-        }
-    }
-}
-
-impl Serialize for EventCreate {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.wire(None).serialize(serializer)
-    }
-}
-
-#[derive(Serialize)]
-struct WireEvent<'e> {
-    name: &'e str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    customer_id: Option<Uuid>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    member_id: Option<Uuid>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    external_customer_id: Option<&'e str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    external_member_id: Option<&'e str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    timestamp: Option<Timestamp>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    external_id: Option<&'e str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    parent_id: Option<&'e str>,
-    #[serde(skip_serializing_if = "Metadata::is_empty")]
-    metadata: &'e Metadata,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    organization_id: Option<Uuid>,
-}
-
-/// A body of events, each with an external id. The events that have none get a random one: a
-/// random number for the call, and the event's position in it.
-pub(crate) struct Batch<'e>(pub(crate) &'e [EventCreate]);
-
-impl Serialize for Batch<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        use serde::ser::{SerializeSeq as _, SerializeStruct as _};
-
-        struct Events<'e>(&'e [EventCreate]);
-
-        impl Serialize for Events<'_> {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                let call = if self.0.iter().all(EventCreate::has_external_id) {
-                    String::new()
-                } else {
-                    Uuid::new_v4().simple().to_string()
-                };
-                let mut external_id = String::new();
-                let mut events = serializer.serialize_seq(Some(self.0.len()))?;
-                for (index, event) in self.0.iter().enumerate() {
-                    if !event.has_external_id() {
-                        external_id.clear();
-                        write!(external_id, "{call}-{index}").map_err(serde::ser::Error::custom)?;
-                    }
-                    events.serialize_element(&event.wire(Some(&external_id)))?;
-                }
-                events.end()
-            }
-        }
-
-        let mut body = serializer.serialize_struct("Batch", 1)?;
-        body.serialize_field("events", &Events(self.0))?;
-        body.end()
-    }
 }
 
 #[cfg(test)]
@@ -445,6 +357,13 @@ mod tests {
             EventCreate::for_customer("a", id).member_id(id).organization(id),
             EventCreate::for_external_customer("", "").external_member_id("m").parent_id("p"),
             EventCreate::for_external_customer("a", "x").property("n", 1.5).external_id("e"),
+            EventCreate::for_external_customer("\"\\\n\u{7f}é😀", "\u{0}\u{1f}")
+                .timestamp(Timestamp::from_unix_micros(1).unwrap())
+                .property("\t", "\r")
+                .property("i", -7)
+                .property("l", u128::MAX)
+                .property("b", false)
+                .property("_cost", crate::Cost::usd("0.1").unwrap()),
         ] {
             let text = serde_json::to_string(&event).unwrap();
             assert_eq!(serde_json::from_str::<EventCreate>(&text).unwrap(), event, "{text}");
@@ -459,13 +378,13 @@ mod tests {
     fn a_batch_gives_each_event_an_external_id() {
         let event = EventCreate::for_external_customer("a", "x");
         let events = [event.clone(), event.clone().external_id("own"), event];
-        let body = || {
-            let body = serde_json::to_value(Batch(&events)).unwrap();
+        let ids = || {
+            let body: serde_json::Value = serde_json::from_slice(&body(&events).unwrap()).unwrap();
             let id =
                 |index: usize| body["events"][index]["external_id"].as_str().unwrap().to_owned();
             [id(0), id(1), id(2)]
         };
-        let (first, second) = (body(), body());
+        let (first, second) = (ids(), ids());
         assert_eq!(first[1], "own");
         assert!(first[0].ends_with("-0") && first[2].ends_with("-2"));
         assert_ne!(first[0], first[2]);

@@ -207,8 +207,8 @@ impl Ingestor {
         if is_stamped {
             event = event.timestamp(Timestamp::now());
         }
-        let json = serde_json::to_vec(&event)
-            .map_err(|error| IngestorError::Call(Error::Serialize(error.into())))?;
+        let json =
+            event.to_json().map_err(|error| IngestorError::Call(Error::Serialize(error.into())))?;
         if json.len() > EVENT_BYTES_MAX {
             return Err(IngestorError::TooLarge { bytes: json.len() });
         }

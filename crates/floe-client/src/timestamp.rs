@@ -209,6 +209,13 @@ fn put(digits: &mut [u8], number: i64) {
     }
 }
 
+impl Timestamp {
+    /// Writes it as the wire has it: ASCII, with nothing to escape.
+    pub(crate) fn write(self, out: &mut Vec<u8>) {
+        out.extend_from_slice(Text::of(self).as_str().as_bytes());
+    }
+}
+
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(Text::of(*self).as_str())

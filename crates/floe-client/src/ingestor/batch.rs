@@ -62,7 +62,7 @@ pub(super) fn is_only_early(violations: &[Violation]) -> bool {
 /// Takes our timestamp off an event, so that the server's clock gives one.
 pub(super) fn unstamp(item: &mut Item) {
     let event = serde_json::from_slice::<EventCreate>(&item.json);
-    let json = event.ok().and_then(|event| serde_json::to_vec(&event.without_timestamp()).ok());
+    let json = event.ok().and_then(|event| event.without_timestamp().to_json().ok());
     if let Some(json) = json {
         item.json = json;
     }
