@@ -9,7 +9,7 @@ use uuid::Uuid;
 pub use self::list::{EventNamesList, EventsList};
 use crate::client::{Client, Repeat};
 use crate::customers::Customer;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::event_create::{EventCreate, body};
 use crate::metadata::Metadata;
 use crate::page::Page;
@@ -244,8 +244,7 @@ impl Events<'_> {
     /// [`BODY_BYTES_MAX`] bytes, and whatever else an [`Error`](crate::Error) names.
     pub async fn ingest(&self, events: &[EventCreate]) -> Result<Ingested> {
         let path = ["v1", "events", "ingest"];
-        let body = body(events).map_err(|error| Error::Serialize(error.into()))?;
-        self.0.call_bytes(Method::POST, &path, body.into(), Repeat::Always).await.result
+        self.0.call_bytes(Method::POST, &path, body(events)?.into(), Repeat::Always).await.result
     }
 
     /// Lists events. It takes the scope `events:read` or `events:write`.

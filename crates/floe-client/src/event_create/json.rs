@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::{EventCreate, EventCustomer};
+use crate::error::{Error, Result};
 use crate::metadata::{Metadata, MetadataValue};
 
 /// Bytes that an event likely takes: with room for so many, bodies seldom move while they grow.
@@ -16,7 +17,12 @@ const EVENT_BYTES: usize = 256;
 
 /// The body of a call that ingests events, each with an external id. The events that have none get
 /// a random one: a random number for the call, and the event's position in it.
-pub(crate) fn body(events: &[EventCreate]) -> serde_json::Result<Vec<u8>> {
+pub(crate) fn body(events: &[EventCreate]) -> Result<Vec<u8>> {
+    let out = events_member(events);
+    out.map_err(|error| Error::Serialize(error.into()))
+}
+
+fn events_member(events: &[EventCreate]) -> serde_json::Result<Vec<u8>> {
     let mut out = Vec::with_capacity(events.len() * EVENT_BYTES);
     out.extend_from_slice(b"{\"events\":[");
     let mut call = None;
@@ -77,7 +83,7 @@ impl EventCreate {
 
 /// It is written as JSON; other formats of serde have no way to keep a large number's digits.
 impl Serialize for EventCreate {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         let json = self.to_json().map_err(S::Error::custom)?;
         let json = String::from_utf8(json).map_err(S::Error::custom)?;
         RawValue::from_string(json).map_err(S::Error::custom)?.serialize(serializer)
