@@ -54,7 +54,8 @@ fn show(storage: &Storage) -> anyhow::Result<()> {
         Some(events) => format!("{events} events, {sealed_events} of them in segments"),
         None => format!("{sealed_events} events in segments"),
     };
-    print(&format!("{events}, of {} organizations\n", storage.organizations))?;
+    // Those with events in segments: of the others a folder alone does not tell.
+    print(&format!("{events} of {} organizations\n", storage.organizations))?;
     let mut rows = vec![row("segments", storage.segments, *segment_bytes)];
     for column in &storage.columns {
         let [_, _, bytes, each] = row("", 0, column.bytes);

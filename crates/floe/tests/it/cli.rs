@@ -495,7 +495,7 @@ fn a_folder_is_backed_up_restored_and_verified() {
     let stats = call(&serving.address, &root, &["stats", "--json"]).json();
     assert_eq!((stats["events"].as_u64(), stats["sealed_events"].as_u64()), (Some(2), Some(2)));
     let shown = call(&serving.address, &root, &["stats"]).ok();
-    assert!(shown.contains("2 events, 2 of them in segments, of 1 organizations"), "{shown}");
+    assert!(shown.contains("2 events, 2 of them in segments of 1 organizations"), "{shown}");
     assert!(shown.contains("external_id") && shown.contains("cache: index"), "{shown}");
     call(&serving.address, &token, &["stats"]).fails(1, "this token may not do that");
     // Also while it is served.
