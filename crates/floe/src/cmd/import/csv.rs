@@ -28,17 +28,20 @@ struct Course {
     since_row: usize,
     /// Bytes so far.
     bytes: u64,
-    /// Where lines end, behind the last row: at a line feed, or at a carriage return without one.
+    /// Where lines end in what was read last and is not passed: at a line feed, or at a carriage
+    /// return without one.
     ends: VecDeque<u64>,
-    /// Where a carriage return was, if it was the last byte but so many.
+    /// Where the last carriage return was.
     last_return: Option<u64>,
-    /// Ends of lines up to the last row, and where the last of them was.
+    /// Ends of lines that are passed, and where the last of them was.
     lines: u64,
     last_end: Option<u64>,
 }
 
 impl Course {
     fn read(&mut self, bytes: &[u8]) {
+        // The parser asks for more once it has taken all: so a row of many lines needs no room.
+        self.pass(self.bytes);
         for at in memchr::memchr2_iter(b'\n', b'\r', bytes) {
             let place = self.bytes + at as u64;
             if bytes.get(at) == Some(&b'\r') {
@@ -57,14 +60,19 @@ impl Course {
         self.since_row += bytes.len();
     }
 
-    /// The number of the line, from 1, on which a row begins that ends in front of this place and
-    /// has so many ends of lines in it.
-    fn line(&mut self, behind: u64, inside: u64) -> u64 {
-        self.since_row = 0;
+    /// Takes note that all in front of this place is passed.
+    fn pass(&mut self, behind: u64) {
         while let Some(end) = self.ends.pop_front_if(|end| *end < behind) {
             self.lines += 1;
             self.last_end = Some(end);
         }
+    }
+
+    /// The number of the line, from 1, on which a row begins that ends in front of this place and
+    /// has so many ends of lines in it.
+    fn line(&mut self, behind: u64, inside: u64) -> u64 {
+        self.since_row = 0;
+        self.pass(behind);
         let has_own = self.last_end.is_some_and(|end| end + 1 == behind);
         (self.lines + u64::from(!has_own)).saturating_sub(inside)
     }

@@ -183,9 +183,10 @@ impl Mapping {
                 return Err(Usage(format!("two columns are called `{name}`")).into());
             }
         }
-        let is_exported = columns.iter().all(|column| {
+        let is_of_export = |column: &String| {
             EXPORTED_FIELDS.contains(&column.as_str()) || column.starts_with(METADATA_PREFIX)
-        });
+        };
+        let is_exported = !arguments.is_given() && columns.iter().all(is_of_export);
         let place = |name: &str| columns.iter().position(|column| column == name);
         let member = |member, name: &str| Some((member, place(name)?));
         let customers = [
@@ -193,8 +194,8 @@ impl Mapping {
             member(CUSTOMER_ID, "customer_id"),
         ];
         let customers: Vec<_> = customers.into_iter().flatten().collect();
-        let is_given = arguments.is_given() || !is_exported || customers.is_empty();
-        let (Some(timestamp), Some(name), false) = (place("timestamp"), place("name"), is_given)
+        let (Some(timestamp), Some(name), false, true) =
+            (place("timestamp"), place("name"), customers.is_empty(), is_exported)
         else {
             return Self::new(arguments, columns, prefix, Missing::Refuse);
         };

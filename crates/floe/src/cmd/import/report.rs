@@ -33,13 +33,20 @@ pub(super) struct RefusedRow<'a> {
 #[derive(Debug)]
 pub(super) struct RefusedFile {
     path: PathBuf,
-    file: Mutex<Option<BufWriter<File>>>,
-    count: AtomicU64,
+    rows: Mutex<Rows>,
+}
+
+/// The rows that a file of them has.
+#[derive(Debug, Default)]
+struct Rows {
+    file: Option<BufWriter<File>>,
+    /// The import was ended. Rows that are still read meanwhile might be written in part.
+    is_finished: bool,
 }
 
 impl RefusedFile {
     pub(super) fn new(path: PathBuf) -> Self {
-        Self { path, file: Mutex::new(None), count: AtomicU64::new(0) }
+        Self { path, rows: Mutex::default() }
     }
 
     /// Adds a row.
@@ -49,25 +56,30 @@ impl RefusedFile {
     /// The file cannot be made or written.
     pub(super) fn add(&self, row: &RefusedRow<'_>) -> anyhow::Result<()> {
         let cannot = || format!("cannot write refused rows to {}", self.path.display());
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        let out = match &mut *file {
+        let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        let Rows { file, is_finished } = &mut *rows;
+        if *is_finished {
+            return Ok(());
+        }
+        let out = match file {
             Some(out) => out,
             None => file.insert(BufWriter::new(File::create(&self.path).with_context(cannot)?)),
         };
         serde_json::to_writer(&mut *out, row).with_context(cannot)?;
         out.write_all(b"\n").with_context(cannot)?;
-        self.count.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 
-    /// Writes what is not yet written. Where the refused rows are, if there are any.
+    /// Writes what is not yet written, and takes no more. Where the refused rows are, if there are
+    /// any.
     ///
     /// # Errors
     ///
     /// The file cannot be written.
     pub(super) fn finish(&self) -> anyhow::Result<Option<PathBuf>> {
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(out) = &mut *file else { return Ok(None) };
+        let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        rows.is_finished = true;
+        let Some(out) = &mut rows.file else { return Ok(None) };
         out.flush()
             .with_context(|| format!("cannot write refused rows to {}", self.path.display()))?;
         Ok(Some(self.path.clone()))
