@@ -100,8 +100,7 @@ impl EventsStream {
     /// ```
     #[must_use]
     pub fn filter(mut self, filter: &Filter) -> Self {
-        // A filter is always JSON: it consists of texts, numbers and truth values.
-        self.parameters.set("filter", serde_json::to_string(filter).unwrap_or_default());
+        self.parameters.set_filter(filter);
         self
     }
 

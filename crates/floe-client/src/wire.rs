@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::filter::Filter;
 use crate::metadata::MetadataValue;
 
 /// A text is none of the names that the wire knows for a thing.
@@ -110,6 +111,12 @@ impl Parameters {
     pub(crate) fn set(&mut self, name: &'static str, value: impl ToString) {
         self.0.retain(|(known, _)| known != name);
         self.add(name, value);
+    }
+
+    /// The filter that events must pass.
+    pub(crate) fn set_filter(&mut self, filter: &Filter) {
+        // A filter is always JSON: it consists of texts, numbers and truth values.
+        self.set("filter", serde_json::to_string(filter).unwrap_or_default());
     }
 
     /// One more value that a key of metadata may have.

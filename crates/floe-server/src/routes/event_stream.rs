@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::response::Response;
 use floe_api::event::{
     BEFORE_ALL_EVENTS, EventStreamParams, EventStreamQuery, LAST_EVENT_ID, last_event_not_found,
-    meter_not_found, write_stream_event, write_stream_place,
+    write_stream_event, write_stream_place,
 };
 use floe_core::{EventId, OrganizationId};
 use floe_store::port::{Catalog as _, EventStore as _, FollowQuery, Followed, Organizations};
@@ -16,7 +16,7 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderVal
 use uuid::Uuid;
 
 use super::events::wire_event;
-use super::{one_organization, selection_for_lists};
+use super::{meter_for_lists, one_organization, selection_for_lists};
 use crate::app::App;
 use crate::auth::{Caller, EventsRead, Identity};
 use crate::error::{ApiError, json_bytes};
@@ -98,10 +98,7 @@ pub(crate) async fn stream_events(
     let own = caller.organization();
     let params = parsed(|errors| EventStreamParams::parse(&query, own.is_some(), errors))?;
     let organization = one_organization(&app, &caller, params.organization_id)?;
-    if let Some(id) = params.meter_id {
-        let meter = app.store.meter(&Organizations::one(organization), id);
-        meter.ok_or_else(|| meter_not_found(id))?;
-    }
+    meter_for_lists(&app, &Organizations::one(organization), params.meter_id)?;
     let from = match headers.get(LAST_EVENT_ID).filter(|value| !value.is_empty()) {
         None => app.store.count_events(organization),
         Some(value) => after(&app, organization, value).await?,

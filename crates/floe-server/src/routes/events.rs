@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use floe_api::errors::{self, ErrorClass, Errors, Loc};
-use floe_api::event::{EventNameSort, label, meter_not_found};
+use floe_api::event::{EventNameSort, label};
 use floe_api::json::Json;
 use floe_api::page::{Pagination, PagingQuery};
 use floe_api::query::Paging;
@@ -25,7 +25,7 @@ use futures_util::stream::{self, StreamExt as _};
 use http::StatusCode;
 use uuid::Uuid;
 
-use super::{ok, page, page_request, selection_for_lists, wire_customer};
+use super::{meter_for_lists, ok, page, page_request, selection_for_lists, wire_customer};
 use crate::app::App;
 use crate::auth::{Caller, EventsRead, EventsWrite};
 use crate::error::{ApiError, json_bytes};
@@ -199,13 +199,7 @@ pub(crate) async fn list_events(
         paging,
         direction,
     } = parsed(|errors| EventsListParams::parse(&query, caller.organization().is_some(), errors))?;
-    let meter = match meter_id {
-        None => None,
-        Some(id) => {
-            let meter = app.store.meter(&caller.organizations(), id);
-            Some(meter.ok_or_else(|| meter_not_found(id))?)
-        }
-    };
+    let meter = meter_for_lists(&app, &caller.organizations(), meter_id)?;
     let mut organizations = caller.organizations().restrict(organization_ids);
     if let Some(meter) = &meter {
         organizations = organizations.restrict(Some(vec![meter.organization_id]));

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::Response;
-use floe_api::event::{EventsExportParams, EventsExportQuery, meter_not_found, write_export_line};
-use floe_store::port::{Catalog as _, EventExport as _, EventStore, ExportQuery, Organizations};
+use floe_api::event::{EventsExportParams, EventsExportQuery, write_export_line};
+use floe_store::port::{EventExport as _, EventStore, ExportQuery, Organizations};
 use futures_util::stream::{self, StreamExt as _};
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderValue};
 
-use super::{one_organization, selection_for_lists};
+use super::{meter_for_lists, one_organization, selection_for_lists};
 use crate::app::App;
 use crate::auth::{Caller, EventsRead};
 use crate::backend::Backend;
@@ -85,13 +85,7 @@ pub(crate) async fn export_events(
         metadata,
     } = parsed(|errors| EventsExportParams::parse(&query, own.is_some(), errors))?;
     let organization = one_organization(&app, &caller, organization_id)?;
-    let meter = match meter_id {
-        None => None,
-        Some(id) => {
-            let meter = app.store.meter(&Organizations::one(organization), id);
-            Some(meter.ok_or_else(|| meter_not_found(id))?)
-        }
-    };
+    let meter = meter_for_lists(&app, &Organizations::one(organization), meter_id)?;
     let query = ExportQuery {
         filter,
         start,

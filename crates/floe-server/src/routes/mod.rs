@@ -18,12 +18,14 @@ pub(crate) mod system;
 pub(crate) mod system_storage;
 pub(crate) mod tokens;
 
+use std::sync::Arc;
+
 use axum::response::Response;
 use floe_api::Page;
-use floe_api::event::organization_not_found;
+use floe_api::event::{meter_not_found, organization_not_found};
 use floe_api::query::Paging;
-use floe_core::{Customer, CustomerId, CustomerSelection, OrganizationId};
-use floe_store::port::{self, Catalog as _, EventStore as _, PageRequest};
+use floe_core::{Customer, CustomerId, CustomerSelection, Meter, MeterId, OrganizationId};
+use floe_store::port::{self, Catalog as _, EventStore as _, Organizations, PageRequest};
 use http::StatusCode;
 use serde::Serialize;
 
@@ -76,6 +78,17 @@ fn one_organization<N>(
     } else {
         Err(organization_not_found(organization).into())
     }
+}
+
+/// The meter whose events a list of events asks for; `None` if it asks for no meter's.
+fn meter_for_lists(
+    app: &App,
+    organizations: &Organizations,
+    asked: Option<MeterId>,
+) -> Result<Option<Arc<Meter>>, ApiError> {
+    let Some(id) = asked else { return Ok(None) };
+    let meter = app.store.meter(organizations, id);
+    Ok(Some(meter.ok_or_else(|| meter_not_found(id))?))
 }
 
 /// The customers that parameters of a list of events ask for; `None` if they ask for none.

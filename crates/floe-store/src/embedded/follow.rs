@@ -3,10 +3,8 @@
 //! Between two steps nothing is kept but the number that was come to, so whoever follows events
 //! slowly costs nothing meanwhile, and finds what it missed wherever that was moved.
 
-use floe_core::is_credit_or_reset;
-
 use super::chunk::Row;
-use super::query::{Condition, Names, RowsPlan};
+use super::query::{Condition, Names, RowsPlan, is_usage};
 use super::rows::Rows;
 use super::tail::Sealed;
 use super::view::{View, read, unreadable};
@@ -81,7 +79,7 @@ fn look(
     // A meter counts no credits and resets.
     let named = |source, name: &str| {
         query.names.iter().any(|wanted| wanted == name)
-            && !(meter.is_some() && is_credit_or_reset(source, name))
+            && (meter.is_none() || is_usage(source, name))
     };
     let names = match (query.names.is_empty(), meter) {
         (true, None) => Names::All,

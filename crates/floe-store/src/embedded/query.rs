@@ -454,7 +454,7 @@ fn search(
     let name = |source: EventSource, name: &str| {
         (query.names.is_empty() || query.names.iter().any(|wanted| wanted == name))
             && (query.sources.is_empty() || query.sources.contains(&source))
-            && !(of_meter && is_credit_or_reset(source, name))
+            && (!of_meter || is_usage(source, name))
     };
     let names = match (query.names.is_empty() && query.sources.is_empty(), of_meter) {
         (true, false) => Names::All,
